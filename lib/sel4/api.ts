@@ -215,6 +215,8 @@ export interface RootTask {
   ioPort(first: number, last: number): Promise<CPtr>
   irqHandler(irq: number): Promise<CPtr>
   deviceFrame(physicalAddress: number, length: number): Promise<CPtr>
+  /** Maps memory that belongs to a device but that software reads and writes (video memory): device.json `memory`. */
+  deviceMemory(physicalAddress: number, length: number): Promise<Memory>
   endpoint(): Promise<CPtr>
   notification(): Promise<CPtr>
   /** Lets a device reach memory by DMA (an IOMMU mapping), or no longer; resolves when the device has confirmed. */
