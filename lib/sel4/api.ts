@@ -172,6 +172,8 @@ export type Main = (env: Environment) => Promise<void>
 
 // ---------------------------------------------------------------- root task
 
+export type Sel4Right = 'read' | 'write' | 'grant' | 'grantReply'
+
 export interface DeathReport {
   readonly name: string
   readonly generation: number
@@ -186,7 +188,7 @@ export interface SpawnRequest {
   readonly instance?: string
   readonly birth: Birth
   /** Capabilities of the caller's CSpace to copy into the child's, by the name the child finds them under. */
-  readonly caps: Readonly<Record<string, { from: CPtr; badge?: number; rights?: readonly ('read' | 'write' | 'grant' | 'grantReply')[] }>>
+  readonly caps: Readonly<Record<string, { from: CPtr; badge?: number; rights?: readonly Sel4Right[] }>>
   /** Bytes of IO arena, a multiple of 2 MiB; 0 for none. The caller gets it mapped as well. */
   readonly arenaBytes: number
   readonly config: Readonly<Record<string, unknown>>
@@ -205,6 +207,13 @@ export interface Child {
 export interface RootTask {
   /** Makes CSpace, VSpace, arena and TCB, and starts the image. Rejects: image unknown, cap above its ceiling, no memory. */
   spawn(request: SpawnRequest): Promise<Child>
+  /**
+   * Copies a capability of the caller into a running child's CSpace (CNode_Mint); returns its address there. The kernel
+   * refuses what the child's ceiling does not allow (seL4_IllegalOperation).
+   */
+  grant(child: string, from: CPtr, options?: { badge?: number; rights?: readonly Sel4Right[] }): Promise<CPtr>
+  /** CNode_Revoke on a capability of the caller: when it resolves no descendant works any more, anywhere. */
+  revoke(cap: CPtr): Promise<void>
   /** Stops a process and reclaims all it had; a death report follows. */
   kill(name: string): Promise<void>
   /** Called for every death of a spawned process, after its sessions are closed, its DMA is off and its frames reclaimed. */
