@@ -22,21 +22,37 @@ const record = path.join(root, 'dist', 'build.json')
 /** Native packages stay in node_modules: they find their binaries by their own path. */
 const EXTERNAL = ['zeromq', 'koffi', 'msgpackr-extract', 'esbuild']
 /** A folder whose name is not its image's name. */
-const RENAMED = { 'devices/pci': 'pci-host', 'lab/echo': 'lab-echo', 'lab/caller': 'lab-caller', 'lab/bare': 'lab-bare' }
+const RENAMED = {
+  'devices/pci': 'pci-host',
+  'lab/echo': 'lab-echo',
+  'lab/caller': 'lab-caller',
+  'lab/bare': 'lab-bare',
+}
 /** Programs that start themselves; all other images are started by a wrapper. */
-const PROGRAMS = ['kernel/main.ts', 'tools/launcher/main.ts', 'tools/cli/main.ts', 'tools/agent/main.ts', 'lab/bare/main.ts']
+const PROGRAMS = [
+  'kernel/main.ts',
+  'tools/launcher/main.ts',
+  'tools/cli/main.ts',
+  'tools/agent/main.ts',
+  'lab/bare/main.ts',
+]
 
 const exists = (file) => fs.existsSync(path.join(root, file))
-const folders = (dir) => (exists(dir) ? fs.readdirSync(path.join(root, dir), { withFileTypes: true }) : [])
-  .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
-  .map((entry) => `${dir}/${entry.name}`)
+const folders = (dir) =>
+  (exists(dir) ? fs.readdirSync(path.join(root, dir), { withFileTypes: true }) : [])
+    .filter((entry) => entry.isDirectory() && entry.name !== 'lib')
+    .map((entry) => `${dir}/${entry.name}`)
 
 /** Every image: { name, folder, code } where code is the text of its entry, or entry when it starts itself. */
 export function findImages() {
   return [
-    ...folders('devices').filter((dir) => exists(`${dir}/index.ts`)).map(started),
+    ...folders('devices')
+      .filter((dir) => exists(`${dir}/index.ts`))
+      .map(started),
     ...driverFolders('drivers').map(driver),
-    ...folders('services').filter((dir) => exists(`${dir}/index.ts`)).map(started),
+    ...folders('services')
+      .filter((dir) => exists(`${dir}/index.ts`))
+      .map(started),
     ...['executive', 'tools/panel', 'lab/echo', 'lab/caller'].filter((dir) => exists(`${dir}/index.ts`)).map(started),
     ...PROGRAMS.filter(exists).map((entry) => ({ ...named(path.posix.dirname(entry)), entry })),
   ]
@@ -66,7 +82,8 @@ const COMMON = ['package-lock.json', 'package.json', 'tsconfig.json', 'tools/bui
 
 function isFresh(image, before, hashOf) {
   const last = before[image.name]
-  if (!last || last.code !== hash(image.code ?? image.entry) || !fs.existsSync(path.join(out, `${image.name}.js`))) return false
+  if (!last || last.code !== hash(image.code ?? image.entry) || !fs.existsSync(path.join(out, `${image.name}.js`)))
+    return false
   return Object.entries(last.inputs).every(([file, value]) => hashOf(file) === value)
 }
 
@@ -75,7 +92,8 @@ function replace(file, data) {
   fs.writeFileSync(scratch, data)
   fs.renameSync(scratch, file)
 }
-const needsOf = (folder) => ['driver', 'device', 'service', 'image'].map((kind) => `${folder}/${kind}.json`).find(exists)
+const needsOf = (folder) =>
+  ['driver', 'device', 'service', 'image'].map((kind) => `${folder}/${kind}.json`).find(exists)
 
 function optionsOf(image) {
   const entry = image.entry
@@ -105,7 +123,10 @@ async function buildImage(esbuild, image, hashOf) {
   const needs = needsOf(image.folder)
   if (needs) replace(path.join(out, `${image.name}.json`), fs.readFileSync(path.join(root, needs)))
   const files = [...COMMON, ...(needs ? [needs] : []), ...Object.keys(result.metafile.inputs).filter(isOurs)]
-  return { code: hash(image.code ?? image.entry), inputs: Object.fromEntries(files.map((file) => [file, hashOf(file)])) }
+  return {
+    code: hash(image.code ?? image.entry),
+    inputs: Object.fromEntries(files.map((file) => [file, hashOf(file)])),
+  }
 }
 const isOurs = (file) => !file.startsWith('node_modules/') && !file.endsWith('.entry.ts')
 
@@ -132,21 +153,27 @@ async function buildAll(stale, before, hashOf, broken, only) {
   fs.mkdirSync(out, { recursive: true })
   const esbuild = await import('esbuild')
   const done = {}
-  await Promise.all(stale.map(async (image) => {
-    try {
-      done[image.name] = await buildImage(esbuild, image, hashOf)
-    } catch (error) {
-      broken.push({ name: image.name, message: explain(error) })
-    }
-  }))
+  await Promise.all(
+    stale.map(async (image) => {
+      try {
+        done[image.name] = await buildImage(esbuild, image, hashOf)
+      } catch (error) {
+        broken.push({ name: image.name, message: explain(error) })
+      }
+    }),
+  )
   // Another build may have ended meanwhile: keep what it recorded of the images that this one did not touch.
-  const kept = only.length === 0 ? Object.fromEntries(findImages().map((i) => [i.name, readRecord()[i.name]])) : readRecord()
+  const kept =
+    only.length === 0 ? Object.fromEntries(findImages().map((i) => [i.name, readRecord()[i.name]])) : readRecord()
   for (const { name } of broken) delete kept[name]
   replace(record, `${JSON.stringify({ images: { ...kept, ...done } }, null, 1)}\n`)
 }
 const explain = (error) =>
   error.errors
-    ? error.errors.slice(0, 5).map(({ text, location }) => (location ? `${location.file}:${location.line}: ${text}` : text)).join('\n  ')
+    ? error.errors
+        .slice(0, 5)
+        .map(({ text, location }) => (location ? `${location.file}:${location.line}: ${text}` : text))
+        .join('\n  ')
     : String(error.message)
 
 function parse(args) {
@@ -165,7 +192,8 @@ async function main() {
   const began = Date.now()
   const { built, broken, total } = await build(options)
   for (const { name, message } of broken) process.stderr.write(`build: ${name} is broken:\n  ${message}\n`)
-  if (!options.quiet) process.stderr.write(`build: ${built} of ${total} images built in ${((Date.now() - began) / 1000).toFixed(1)} s\n`)
+  if (!options.quiet)
+    process.stderr.write(`build: ${built} of ${total} images built in ${((Date.now() - began) / 1000).toFixed(1)} s\n`)
   if (broken.length > 0 && !options.keepGoing) process.exitCode = 1
 }
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
