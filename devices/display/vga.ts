@@ -167,28 +167,32 @@ export class Vga implements Chip {
   private write(port: number, byte: number): void {
     switch (port) {
       case PORT.ATTRIBUTE:
-        return this.writeAttribute(byte)
+        this.writeAttribute(byte)
+        break
       case PORT.MISC_OUTPUT:
         this.misc = byte & 0xef
-        return
+        break
       case PORT.SEQUENCER_INDEX:
         this.sequencerIndex = byte & 0x07
-        return
+        break
       case PORT.SEQUENCER_DATA:
-        return store(this.sequencer, this.sequencerIndex, byte, SEQUENCER_MASK)
+        store(this.sequencer, this.sequencerIndex, byte, SEQUENCER_MASK)
+        break
       case PORT.GRAPHICS_INDEX:
         this.graphicsIndex = byte & 0x0f
-        return
+        break
       case PORT.GRAPHICS_DATA:
-        return store(this.graphics, this.graphicsIndex, byte, GRAPHICS_MASK)
+        store(this.graphics, this.graphicsIndex, byte, GRAPHICS_MASK)
+        break
       case PORT.CRTC_INDEX:
         this.crtcIndex = byte & 0x1f
-        return
+        break
       case PORT.CRTC_DATA:
-        return this.writeCrtc(this.crtcIndex, byte)
+        this.writeCrtc(this.crtcIndex, byte)
+        break
       case PORT.INPUT_STATUS_1:
         this.feature = byte & 0x0b
-        return
+        break
       default:
         if (this.dac.owns(port)) this.dac.write(port, byte)
     }

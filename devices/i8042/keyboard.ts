@@ -121,11 +121,13 @@ export class Keyboard {
   }
   /** Argument 0 asks for the set in use. [KBD] "Select Alternate Scan Codes" */
   selectScanSet(value: number): void {
-    if (value === 0) return this.answer(KEYBOARD.ACK, this.scanSet)
-    if (!SCAN_SETS.includes(value)) return this.answer(KEYBOARD.RESEND)
-    this.dropTyped()
-    this.scanSet = value
-    return this.answer(KEYBOARD.ACK)
+    if (value === 0) this.answer(KEYBOARD.ACK, this.scanSet)
+    else if (!SCAN_SETS.includes(value)) this.answer(KEYBOARD.RESEND)
+    else {
+      this.dropTyped()
+      this.scanSet = value
+      this.answer(KEYBOARD.ACK)
+    }
   }
   setTypematic(value: number): void {
     this.typematic = value
