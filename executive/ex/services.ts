@@ -1,0 +1,92 @@
+/** System services of the Executive itself: console, time, events, waits, system tables, shutdown. */
+import type { Caller, ProcessInfo } from '#sel4/api'
+import type { Handlers } from '#contracts/interface'
+import type { SystemServices } from '#contracts/nt'
+import {
+  encodeModules, encodeProcesses, SystemBootConsoleInformation, SystemModuleInformation, SystemProcessInformation,
+} from '#contracts/sysinfo'
+import { StatusError } from '#rtl'
+import type { Executive } from '../executive.ts'
+import { COLUMNS, ROWS } from '../hal/console.ts'
+import { Event } from '../ke/event.ts'
+import { milliseconds, waitFor } from '../ke/wait.ts'
+import { NtObject } from '../ob/index.ts'
+import { openByName, rootOf } from '../ob/services.ts'
+
+type Services = Handlers<typeof SystemServices, Caller>
+type ExServices = Pick<
+  Services,
+  | 'NtDisplayString' | 'NtQuerySystemInformation' | 'NtShutdownSystem' | 'NtQuerySystemTime' | 'NtCreateEvent' | 'NtOpenEvent' | 'NtSetEvent'
+  | 'NtResetEvent' | 'NtWaitForSingleObject' | 'NtDelayExecution'
+>
+const EVENT_MODIFY_STATE = 0x2
+const SynchronizationEvent = 1
+const TIME_UNITS_PER_MS = 10_000
+
+export function exServices(ex: Executive): ExServices {
+  const { ob, ps } = ex
+  const event = (caller: Caller, handle: number): Event => ob.fromHandle(ps.byBadge(caller.badge), handle, Event, EVENT_MODIFY_STATE)
+  return {
+    async NtDisplayString({ String }) {
+      await ex.console.write(String)
+      return {}
+    },
+    async NtQuerySystemInformation({ SystemInformationClass, SystemInformationLength }) {
+      const bytes = await systemTable(ex, SystemInformationClass)
+      if (bytes.length > SystemInformationLength) throw new StatusError('STATUS_INFO_LENGTH_MISMATCH')
+      return { SystemInformation: bytes, ReturnLength: bytes.length }
+    },
+    async NtShutdownSystem({ Action, ExitStatus }) {
+      if (Action > 2) throw new StatusError('STATUS_INVALID_PARAMETER')
+      await ex.io.shutdown()
+      return ex.root.shutdown(ExitStatus === undefined || ExitStatus === 0 ? 0 : 1, 'NtShutdownSystem')
+    },
+    NtQuerySystemTime: () => ({ SystemTime: ex.env.clock.systemTime() }),
+    NtCreateEvent({ DesiredAccess, ObjectAttributes, EventType, InitialState }, caller) {
+      if (EventType > SynchronizationEvent) throw new StatusError('STATUS_INVALID_PARAMETER')
+      const process = ps.byBadge(caller.badge)
+      const created = new Event(EventType === SynchronizationEvent, InitialState)
+      if (ObjectAttributes?.ObjectName) {
+        const root = rootOf(ex, process, ObjectAttributes)
+        ob.insert(ObjectAttributes.ObjectName, created, root ? { root } : {})
+      }
+      return { EventHandle: ob.createHandle(process, created, DesiredAccess) }
+    },
+    NtOpenEvent({ DesiredAccess, ObjectAttributes }, caller) {
+      const process = ps.byBadge(caller.badge)
+      return { EventHandle: ob.createHandle(process, openByName(ex, process, ObjectAttributes, Event), DesiredAccess) }
+    },
+    NtSetEvent: ({ EventHandle }, caller) => ({ PreviousState: event(caller, EventHandle).set() ? 1 : 0 }),
+    NtResetEvent: ({ EventHandle }, caller) => ({ PreviousState: event(caller, EventHandle).reset() ? 1 : 0 }),
+    async NtWaitForSingleObject({ Handle, Timeout }, caller) {
+      const object = ob.fromHandle(ps.byBadge(caller.badge), Handle, NtObject).waitable()
+      if (!object) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
+      return { Status: await waitFor(ex.env.clock, object, Timeout) }
+    },
+    async NtDelayExecution({ DelayInterval }) {
+      await ex.env.clock.sleep(milliseconds(ex.env.clock, DelayInterval))
+      return {}
+    },
+  }
+}
+
+async function systemTable(ex: Executive, informationClass: number): Promise<Uint8Array> {
+  if (informationClass === SystemProcessInformation) return processTable(ex)
+  if (informationClass === SystemModuleInformation) {
+    return encodeModules(ex.io.drivers().map((driver) => ({ FullPathName: `\\SystemRoot\\drivers\\${driver.name}.sys`, ImageSize: 0 })))
+  }
+  if (informationClass === SystemBootConsoleInformation) return new Uint8Array(new Uint32Array([COLUMNS, ROWS]).buffer)
+  throw new StatusError('STATUS_INVALID_INFO_CLASS')
+}
+async function processTable(ex: Executive): Promise<Uint8Array> {
+  const running = new Map<string, ProcessInfo>((await ex.root.processes()).map((info) => [info.name, info]))
+  return encodeProcesses(
+    ex.ps.all().map((process) => {
+      const info = running.get(process.name)
+      return {
+        UniqueProcessId: process.pid, ImageName: process.name, HandleCount: process.handles.size, NumberOfThreads: 1,
+        WorkingSetSize: (info?.rssKb ?? 0) * 1024, UserTime: (info?.cpuMs ?? 0) * TIME_UNITS_PER_MS,
+      }
+    }),
+  )
+}
