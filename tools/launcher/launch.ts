@@ -1,0 +1,148 @@
+/**
+ * The launcher: starts the kernel in a run directory of its own, outlives it, and leaves nothing behind.
+ *
+ *   launch(plan)   runs one system to its end; resolves to the exit code
+ *
+ *   launcher ──spawns──► kernel (stdin, stdout: the front panel's; fd 3: closes when the launcher is gone)
+ *            ◄──exit───  then: recorded pids killed, terminal modes restored, run directory removed
+ *
+ * SIGINT, SIGTERM and SIGHUP ask for an orderly stop, a second one (or five seconds) ends it. Decides nothing else.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { callControl } from '../control.ts'
+import { endAll, named, type ProcessId, startTime } from '../processes.ts'
+import { UserError } from '../user-error.ts'
+import { bankBytes, type Disk, effectiveManifest, openDisk, readManifest } from './options.ts'
+import { makeRunDirectory, type RunDirectory } from './run-directory.ts'
+import { saveTerminal } from './terminal-modes.ts'
+import { startWatchdog } from './watchdog.ts'
+
+export interface LaunchPlan {
+  readonly kernelImage: string
+  readonly manifest: string
+  readonly run?: string
+  /** Called with the run directory: a disk made for this run lives in it. */
+  readonly disk?: (run: string) => Disk | undefined
+  readonly slowpath?: boolean
+  /** Where the panel's keys come from: this process's stdin, or a file. */
+  readonly script?: string
+  readonly say: (sentence: string) => void
+}
+/** From the request to stop to SIGKILL; file systems flush well within it. */
+const STOP_PATIENCE_MS = 5_000
+/** The front panel leaves this file when it could not type every line of its script. */
+const UNFINISHED = 'unfinished'
+const REAP_PATIENCE_MS = 5_000
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+export async function launch(plan: LaunchPlan): Promise<number> {
+  if (!fs.existsSync(plan.kernelImage)) throw new UserError('the kernel is not built: run npm run build', 1)
+  const manifest = readManifest(plan.manifest)
+  const script = plan.script === undefined ? undefined : openScript(plan.script)
+  const run = makeRunDirectory(plan.run, bankBytes(manifest))
+  try {
+    const disk = plan.disk?.(run.path)
+    if (disk) openDisk(disk)
+    const panel = { control: path.join(run.path, 'control'), launcher: process.pid }
+    const effective = effectiveManifest(manifest, { disk, slowpath: plan.slowpath, panel })
+    fs.writeFileSync(path.join(run.path, 'launch.json'), `${JSON.stringify(effective, null, 2)}\n`, { mode: 0o600 })
+    return await runKernel(plan, run, script ?? 'inherit')
+  } finally {
+    run.remove()
+  }
+}
+function openScript(file: string): number {
+  try {
+    return fs.openSync(file, 'r')
+  } catch (error) {
+    throw new UserError(`the script ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
+}
+
+async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'inherit'): Promise<number> {
+  const terminal = saveTerminal()
+  const kernel = spawn(process.execPath, [plan.kernelImage, run.path], {
+    stdio: [stdin, 'inherit', 'inherit', 'pipe'],
+    env: { ...process.env, NEPTUNE_RUN: run.path },
+    // A session of its own: the terminal's Ctrl-C must reach the launcher alone.
+    detached: true,
+  })
+  const ended = endOf(kernel)
+  const id = { pid: kernel.pid ?? 0, startTime: startTime(kernel.pid ?? 0) ?? -1 }
+  const watchdog = startWatchdog(run.path, id)
+  const signals = stopOnSignals(kernel, run.path, plan.say)
+  const end = await ended
+  signals.dismiss()
+  await reap(run.path, plan)
+  terminal?.restore()
+  await watchdog.dismiss()
+  const unfinished = fs.existsSync(path.join(run.path, UNFINISHED))
+  return exitCode(end, signals.stopped(), plan.say) || (unfinished ? 1 : 0)
+}
+
+interface End {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly error?: Error
+}
+function endOf(kernel: ChildProcess): Promise<End> {
+  // Held open, never written: the kernel reads its end and sees it close.
+  kernel.stdio[3]?.on('error', () => {})
+  return new Promise((resolve) => {
+    kernel.once('error', (error) => resolve({ code: null, signal: null, error }))
+    kernel.once('exit', (code, signal) => resolve({ code, signal }))
+  })
+}
+/** 128 + the signal's number is how shells tell; the system was made to stop without a chance to end in order. */
+const KILLED = 137
+function exitCode(end: End, stopped: boolean, say: LaunchPlan['say']): number {
+  if (end.code !== null) return end.code
+  if (end.error) say(`the kernel could not be started: ${end.error.message}`)
+  else if (!stopped) say(`the kernel was ended by ${end.signal}; everything it had started was ended with it`)
+  return KILLED
+}
+
+function stopOnSignals(kernel: ChildProcess, run: string, say: LaunchPlan['say']) {
+  let asked = false
+  let timer: NodeJS.Timeout | undefined
+  const onSignal = () => {
+    if (asked) return void kernel.kill('SIGKILL')
+    asked = true
+    timer = setTimeout(() => {
+      say('the system did not stop in time and is ended now')
+      kernel.kill('SIGKILL')
+    }, STOP_PATIENCE_MS)
+    // A kernel that is not far enough to be asked is not far enough to have something to lose.
+    callControl(run, 'shutdown').catch(() => kernel.kill('SIGTERM'))
+  }
+  for (const signal of SIGNALS) process.on(signal, onSignal)
+  const dismiss = () => {
+    clearTimeout(timer)
+    for (const signal of SIGNALS) process.removeListener(signal, onSignal)
+  }
+  return { dismiss, stopped: () => asked }
+}
+
+/** Ends what the kernel left: the pids it recorded, and any process whose command line names the run directory. */
+async function reap(run: string, plan: LaunchPlan): Promise<void> {
+  const images = path.dirname(plan.kernelImage)
+  const left = await endAll(
+    [...recorded(run), ...named(run, images)].filter(({ pid }) => pid !== process.pid),
+    REAP_PATIENCE_MS,
+  )
+  if (left.length > 0) plan.say(`these processes would not end: ${left.map(({ pid }) => pid).join(' ')}`)
+}
+export function recorded(run: string): ProcessId[] {
+  try {
+    const value: unknown = JSON.parse(fs.readFileSync(path.join(run, 'pids.json'), 'utf8'))
+    return (Array.isArray(value) ? value : Object.values(value as object)).filter(isProcessId)
+  } catch {
+    return []
+  }
+}
+const isProcessId = (value: unknown): value is ProcessId => {
+  const { pid, startTime: began } = (value ?? {}) as Partial<ProcessId>
+  return Number.isInteger(pid) && Number.isInteger(began) && (pid as number) > 1
+}

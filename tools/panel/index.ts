@@ -1,0 +1,77 @@
+/**
+ * The front panel: keys go in only as scancodes at the keyboard controller, the screen comes only from video memory.
+ *
+ * A terminal: raw mode, colours, see terminal.ts. Anything else: lines to type, rows to print, see script.ts. It holds
+ * two cables and nothing else: it can press keys and look.
+ *
+ * config: { control?: the control socket's path, launcher?: its pid, cables?: { keyboard, monitor } their names }
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import type { Environment, Main } from '#sel4/api'
+import { callControl } from '../control.ts'
+import { Monitor } from './monitor.ts'
+import { ALL_TYPED, LATE, runScript } from './script.ts'
+import { runTerminal } from './terminal.ts'
+import { Typist } from './typist.ts'
+
+interface Config {
+  readonly control?: string
+  readonly launcher?: number
+  readonly cables?: { readonly keyboard?: string; readonly monitor?: string }
+}
+
+export const main: Main = async (env) => {
+  const config = env.config as Config
+  const monitor = new Monitor(env, capability(env, config.cables?.monitor ?? 'monitor'))
+  const typist = new Typist(env, capability(env, config.cables?.keyboard ?? 'keyboard'))
+  const say = (sentence: string) => process.stderr.write(`neptune: ${sentence}\n`)
+  const stopped = () => monitor.stop()
+  // The machine is switched off: what is on the screen is printed, the terminal put back.
+  process.on('SIGTERM', stopped)
+  process.on('SIGINT', () => {})
+  if (process.stdin.isTTY && process.stdout.isTTY) {
+    const stop = (now: boolean) => askToStop(config, now, say)
+    await runTerminal({ monitor, typist, input: process.stdin, output: process.stdout, stop })
+  } else await script(env, config, monitor, typist, say)
+  env.exit(0)
+}
+function capability(env: Environment, name: string): number {
+  const found = env.caps[name]
+  if (found === undefined) throw new Error(`the manifest gives the front panel no cable named ${name}`)
+  return found
+}
+
+async function script(env: Environment, config: Config, monitor: Monitor, typist: Typist, say: (s: string) => void) {
+  const print = (line: string) => fs.writeSync(1, `${line}\n`)
+  const outcome = await runScript({ monitor, typist, input: process.stdin, print: retrying(print), say })
+  if (outcome === ALL_TYPED) return
+  // The launcher's exit code must tell; the kernel cannot know what was not typed.
+  if (config.control) fs.writeFileSync(path.join(path.dirname(config.control), 'unfinished'), `${outcome}\n`)
+  if (outcome.startsWith(LATE)) askToStop(config, false, say)
+  await monitor.ended
+}
+/** A pipe whose reader is slow says EAGAIN; then there is nothing to do but to try again. */
+function retrying(print: (line: string) => void): (line: string) => void {
+  return (line) => {
+    for (;;) {
+      try {
+        print(line)
+        return
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code === 'EPIPE') return
+        if (code !== 'EAGAIN') throw error
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+      }
+    }
+  }
+}
+
+function askToStop(config: Config, now: boolean, say: (sentence: string) => void): void {
+  if (now && config.launcher) process.kill(config.launcher, 'SIGINT')
+  else if (config.control)
+    callControl(path.dirname(config.control), 'shutdown').catch((error: Error) =>
+      say(`the stop failed: ${error.message}`),
+    )
+}

@@ -1,0 +1,80 @@
+/**
+ * The monitor at the end of its cable: asks for frame after frame and hands each to who looks.
+ *
+ *   onFrame(look)          called with every frame, in order
+ *   until(condition, ms)   'yes' when it holds after some frame, 'ended' when the system went first, 'late'
+ *   settle()               resolves when what was typed has had time to be echoed
+ *   ended                  resolves when the display has gone
+ *
+ * The display may restart; then the picture begins anew. Gone for longer than that means the system has ended.
+ */
+import { MonitorCable } from '#contracts/machine'
+import type { CPtr, Environment } from '#sel4/api'
+import type { Frame } from './rows.ts'
+import type { Screen } from './paint.ts'
+
+export interface MonitorFrame extends Frame {
+  readonly screen: Screen & { readonly sequence: number }
+}
+/** Between two looks for a display that went away; so often, then it is taken for gone. */
+const RETRY_MS = 100
+const RETRIES = 20
+/** The echo of a key follows within a few milliseconds; this is the most that is waited for it. */
+const ECHO_MS = 20
+
+export class Monitor {
+  readonly ended: Promise<void>
+  private readonly env: Environment
+  private readonly cable
+  private readonly lookers = new Set<(frame: MonitorFrame) => void>()
+  private over = false
+
+  constructor(env: Environment, cable: CPtr) {
+    this.env = env
+    this.cable = env.sel4.client(MonitorCable, cable)
+    this.ended = this.watch()
+  }
+  onFrame(look: (frame: MonitorFrame) => void): () => void {
+    this.lookers.add(look)
+    return () => this.lookers.delete(look)
+  }
+  async until(condition: () => boolean, patienceMs: number): Promise<'yes' | 'ended' | 'late'> {
+    if (condition()) return 'yes'
+    if (this.over) return 'ended'
+    return new Promise((resolve) => {
+      const settle = (answer: 'yes' | 'ended' | 'late') => {
+        alarm.cancel()
+        stop()
+        resolve(answer)
+      }
+      const alarm = this.env.clock.alarm(patienceMs, () => settle('late'))
+      const stop = this.onFrame(() => condition() && settle('yes'))
+      void this.ended.then(() => settle('ended'))
+    })
+  }
+  async settle(): Promise<void> {
+    await this.env.clock.sleep(ECHO_MS)
+  }
+
+  private async watch(): Promise<void> {
+    let since = 0
+    for (let failures = 0; failures < RETRIES && !this.over; ) {
+      try {
+        const frame = await this.cable.frame({ since })
+        since = frame.screen.sequence
+        failures = 0
+        for (const look of [...this.lookers]) look(frame)
+      } catch {
+        // The display died: the kernel starts it again, or the system is at its end.
+        failures++
+        since = 0
+        if (!this.over) await this.env.clock.sleep(RETRY_MS)
+      }
+    }
+    this.over = true
+  }
+  /** The system stops: no frame will come. */
+  stop(): void {
+    this.over = true
+  }
+}
