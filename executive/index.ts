@@ -1,0 +1,49 @@
+/**
+ * The NT Executive: root task of the system. Makes its components, serves programs and drivers on one endpoint, brings up
+ * the device tree's root, and starts the session manager.
+ *
+ * Everyone's badge on the endpoint is a process id; what a message may ask for follows from who sent it.
+ */
+import { SystemServices } from '#contracts/nt'
+import { WdmServices } from '#contracts/wdm'
+import type { Environment } from '#sel4/api'
+import { CacheManager } from './cc/index.ts'
+import { cmServices } from './cm/services.ts'
+import { Registry } from './cm/index.ts'
+import { exServices } from './ex/services.ts'
+import type { Executive } from './executive.ts'
+import { Console } from './hal/console.ts'
+import { fileServices } from './io/file-services.ts'
+import { IoManager } from './io/index.ts'
+import { transferServices } from './io/transfer-services.ts'
+import { ObjectManager } from './ob/index.ts'
+import { obServices } from './ob/services.ts'
+import { ProcessManager } from './ps/index.ts'
+import { psServices } from './ps/services.ts'
+
+export async function main(env: Environment): Promise<void> {
+  const { root } = env
+  if (!root) throw new Error('the Executive must be the root task')
+  const ex = { env, root } as { -readonly [K in keyof Executive]: Executive[K] }
+  const endpoint = await root.endpoint()
+  ex.ob = new ObjectManager()
+  ex.cm = new Registry(ex.ob)
+  ex.ps = new ProcessManager(ex, endpoint)
+  ex.io = new IoManager(ex)
+  ex.console = await Console.open(root, env.sel4)
+  ex.cc = await CacheManager.create(ex)
+  root.onDeath((report) => {
+    ex.ps.died(report).catch((error: unknown) => env.exit(70, `after the death of ${report.name}: ${String(error)}`))
+  })
+  const served = env.sel4.serve(endpoint, [
+    {
+      iface: SystemServices,
+      handlers: {
+        ...exServices(ex), ...obServices(ex), ...psServices(ex), ...cmServices(ex), ...fileServices(ex), ...transferServices(ex),
+      },
+    },
+    { iface: WdmServices, handlers: ex.io.wdmHandlers() },
+  ])
+  await ex.ps.create({ image: 'smss', kind: 'program', birth: 'fresh' })
+  await served
+}

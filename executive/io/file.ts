@@ -1,0 +1,148 @@
+/**
+ * File objects: one open each, of a device, a volume, or a file on a volume.
+ *
+ *   create(ex)        sends IRP_MJ_CREATE; on success the open is known to its driver by `number`
+ *   rebind(ex)        the same, after the driver's restart, without side effects
+ *   lastHandleClosed  IRP_MJ_CLEANUP, awaited by NtClose
+ *   deleted           CloseFile to the driver
+ */
+import { FILE_DELETE_ON_CLOSE, FILE_DIRECTORY_FILE, FILE_OPEN, FileDispositionInformation } from '#contracts/information'
+import { IRP_MJ, IRP_MN, type Parameters } from '#contracts/wdm'
+import { NT_STATUS, NT_SUCCESS, statusName } from '#rtl'
+import type { Executive } from '../executive.ts'
+import { NtObject } from '../ob/index.ts'
+import type { Process } from '../ps/process.ts'
+import type { DeviceObject } from './device.ts'
+import type { Fcb } from './fcb.ts'
+import type { IrpRequest, IrpResult } from './irp.ts'
+import type { Vcb } from './volume.ts'
+
+export interface OpenRequest {
+  readonly path: string
+  readonly access: number
+  readonly share: number
+  readonly disposition: number
+  readonly options: number
+  readonly attributes: number
+  readonly allocationSize: number
+  readonly openTargetDirectory?: boolean
+}
+const READ_ONLY_OPEN: OpenRequest = { path: '', access: 0x80, share: 7, disposition: FILE_OPEN, options: 0, attributes: 0, allocationSize: 0 }
+
+export class FileObject extends NtObject {
+  readonly typeName = 'File'
+  readonly number: number
+  readonly open: OpenRequest
+  readonly vcb: Vcb | undefined
+  /** Path on the volume, or below the device; '' is the volume or device itself. */
+  path: string
+  fcb: Fcb | undefined
+  position = 0
+  deletePending = false
+  /** Its volume or device is gone; only closing is left. */
+  forcedClosed = false
+  grantedAccess: number
+  /** FileIndex of the last directory entry returned, for a scan that must go on after a restart. */
+  scan: number | undefined
+  private readonly ex: Executive
+  private readonly target: DeviceObject
+  private created = false
+
+  constructor(ex: Executive, target: DeviceObject, vcb: Vcb | undefined, open: OpenRequest, grantedAccess: number) {
+    super()
+    this.ex = ex
+    this.number = ex.io.nextFileNumber()
+    this.target = target
+    this.vcb = vcb
+    this.open = open
+    this.path = open.path
+    this.grantedAccess = grantedAccess
+  }
+  /** The Executive's own open of a volume. */
+  static internal(ex: Executive, vcb: Vcb): FileObject {
+    return new FileObject(ex, vcb.volumeDevice, vcb, READ_ONLY_OPEN, READ_ONLY_OPEN.access)
+  }
+  /** Where its IRPs go: a volume's device is another one after its file system's restart. */
+  get device(): DeviceObject {
+    return this.vcb?.volumeDevice ?? this.target
+  }
+  get shareAccess(): number {
+    return this.open.share
+  }
+  get isDirectory(): boolean {
+    return this.fcb?.sizes.IsDirectory ?? false
+  }
+
+  async create(ex: Executive, requestor: Process | 'system' = 'system'): Promise<IrpResult> {
+    const result = await this.sendCreate(ex, requestor, false)
+    if (!NT_SUCCESS(result.Status)) return result
+    this.created = true
+    this.vcb?.files.add(this)
+    if (this.vcb && result.response?.kind === 'Opened') {
+      this.fcb = ex.io.volumes.attach(this.vcb, this, result.response.FileId, result.response.Sizes)
+    }
+    return result
+  }
+  private sendCreate(ex: Executive, requestor: Process | 'system', rebind: boolean): Promise<IrpResult> {
+    const { open } = this
+    const parameters: Parameters = {
+      kind: 'Create', FileName: this.path, DesiredAccess: open.access, CreateDisposition: rebind ? FILE_OPEN : open.disposition,
+      CreateOptions: rebind && this.isDirectory ? open.options | FILE_DIRECTORY_FILE : open.options, FileAttributes: open.attributes,
+      ShareAccess: open.share, AllocationSize: open.allocationSize, OpenTargetDirectory: open.openTargetDirectory ?? false, Rebind: rebind,
+    }
+    return ex.io.irps.submit({
+      device: this.device, file: this, major: IRP_MJ.IRP_MJ_CREATE, parameters, requestor, idempotent: this.vcb !== undefined,
+      ...(rebind && { recovery: true }),
+    })
+  }
+  async rebind(ex: Executive): Promise<void> {
+    const result = await this.sendCreate(ex, 'system', true)
+    if (!NT_SUCCESS(result.Status)) {
+      ex.env.log.error('an open file could not be bound again', { path: this.path, status: statusName(result.Status) })
+      this.forcedClosed = true
+      return
+    }
+    if (this.deletePending) await this.setDisposition(ex, true, true)
+  }
+  setDisposition(ex: Executive, DeleteFile: boolean, recovery = false): Promise<IrpResult> {
+    const { bytes } = FileDispositionInformation.encode({ DeleteFile })
+    return this.request(ex, {
+      major: IRP_MJ.IRP_MJ_SET_INFORMATION, input: bytes, ...(recovery && { recovery: true }),
+      parameters: { kind: 'SetFile', Length: bytes.length, FileInformationClass: FileDispositionInformation.number, ReplaceIfExists: false },
+    })
+  }
+  fsControl(ex: Executive, FsControlCode: number): Promise<IrpResult> {
+    return this.request(ex, {
+      major: IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL, minor: IRP_MN.IRP_MN_USER_FS_REQUEST,
+      parameters: { kind: 'FileSystemControl', FsControlCode, InputBufferLength: 0, OutputBufferLength: 0 },
+    })
+  }
+  /** An IRP on this file. On a volume every IRP may be executed again: what was not committed did not happen. */
+  request(ex: Executive, request: Omit<IrpRequest, 'device' | 'file' | 'requestor'> & { requestor?: Process }): Promise<IrpResult> {
+    if (this.forcedClosed) return Promise.resolve({ Status: NT_STATUS.STATUS_FILE_FORCED_CLOSED, Information: 0 })
+    return ex.io.irps.submit({
+      requestor: 'system', ...(this.vcb && { idempotent: true }), ...request, device: this.device, file: this,
+    })
+  }
+
+  override async lastHandleClosed(): Promise<void> {
+    if (!this.created || this.forcedClosed) return
+    const { ex } = this
+    const { volumes } = ex.io
+    if (this.open.options & FILE_DELETE_ON_CLOSE) this.deletePending = true
+    if (this.fcb && this.deletePending) this.fcb.deletePending = true
+    if (this.fcb?.deletePending && this.fcb.opens.size === 1) await this.fcb.discarding(() => this.cleanup())
+    else {
+      await volumes.detach(this)
+      await this.cleanup()
+    }
+    volumes.forget(this)
+  }
+  private async cleanup(): Promise<void> {
+    const result = await this.request(this.ex, { major: IRP_MJ.IRP_MJ_CLEANUP, parameters: { kind: 'None' } })
+    if (!NT_SUCCESS(result.Status)) this.ex.env.log.warn('cleanup failed', { path: this.path, status: statusName(result.Status) })
+  }
+  override deleted(): void {
+    if (this.created && !this.forcedClosed) this.device.driver.send({ kind: 'CloseFile', File: this.number })
+  }
+}

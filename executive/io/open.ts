@@ -1,0 +1,87 @@
+/**
+ * Opening: from a name to a file object and a handle.
+ *
+ *   \??\C:\DIR\F.TXT ── links ──► \Device\HarddiskVolume1 + '\DIR\F.TXT' ── mount ──► volume device ── IRP_MJ_CREATE
+ *
+ * A storage device with nothing behind its name is opened itself, or, once mounted, as its volume.
+ */
+import {
+  DELETE, FILE_DIRECTORY_FILE, FILE_OPEN, FILE_OVERWRITE, FILE_OVERWRITE_IF, FILE_SUPERSEDE,
+} from '#contracts/information'
+import { NT_SUCCESS, StatusError } from '#rtl'
+import type { Executive } from '../executive.ts'
+import { grantedAccess } from '../ob/index.ts'
+import { rootOf } from '../ob/services.ts'
+import type { Process } from '../ps/process.ts'
+import { DeviceObject } from './device.ts'
+import { FileObject, type OpenRequest } from './file.ts'
+import type { Vcb } from './volume.ts'
+
+interface Attributes {
+  readonly RootDirectory: number
+  readonly ObjectName: string
+}
+interface Target {
+  readonly device: DeviceObject
+  readonly vcb: Vcb | undefined
+  readonly path: string
+}
+
+/** What a name leads to, mounting on the way if need be. */
+async function resolve(ex: Executive, process: Process, attributes: Attributes): Promise<Target> {
+  const root = rootOf(ex, process, attributes)
+  const { object, remaining } = ex.ob.lookup(attributes.ObjectName, root ? { root } : {})
+  if (object instanceof FileObject) return { device: object.device, vcb: object.vcb, path: joined(object.path, remaining) }
+  if (!(object instanceof DeviceObject)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
+  if (!object.isStorage) return { device: object, vcb: undefined, path: remaining }
+  if (remaining === '') return { device: object, vcb: object.volume, path: '' }
+  const vcb = await ex.io.volumes.mount(object)
+  return { device: vcb.volumeDevice, vcb, path: remaining }
+}
+const joined = (directory: string, name: string): string => (name === '' ? directory : `${directory.replace(/\\$/, '')}\\${name}`)
+
+/** A trailing backslash asks for a directory and is no part of the name. */
+function normalized(path: string, options: number): { path: string; options: number } {
+  return path.length > 1 && path.endsWith('\\') ? { path: path.slice(0, -1), options: options | FILE_DIRECTORY_FILE } : { path, options }
+}
+
+export interface Opened {
+  readonly file: FileObject
+  readonly Information: number
+}
+export async function openFile(ex: Executive, process: Process, attributes: Attributes, request: Omit<OpenRequest, 'path'>): Promise<Opened> {
+  const target = await resolve(ex, process, attributes)
+  const { path, options } = normalized(target.path, request.options)
+  const access = grantedAccess('File', request.access)
+  const replaces = request.disposition === FILE_OVERWRITE || request.disposition === FILE_OVERWRITE_IF || request.disposition === FILE_SUPERSEDE
+  const shared = path === '' ? undefined : target.vcb?.fcbByPath(path)
+  shared?.checkShare(replaces ? access | 2 : access, request.share)
+  const file = new FileObject(ex, target.device, target.vcb, { ...request, path, options, access }, access)
+  ex.ob.reference(file)
+  const result = replaces && shared ? await shared.discarding(() => file.create(ex, process)) : await file.create(ex, process)
+  if (!NT_SUCCESS(result.Status)) {
+    ex.ob.dereference(file)
+    throw new StatusError(result.Status)
+  }
+  return { file, Information: result.Information }
+}
+
+/** For a rename: the parent directory of a target name, opened, and the last component. */
+export async function openTargetDirectory(ex: Executive, process: Process, source: FileObject, attributes: Attributes): Promise<{ directory: FileObject; name: string }> {
+  const target = attributes.ObjectName.includes('\\') || attributes.RootDirectory !== 0
+    ? await resolve(ex, process, attributes)
+    : { device: source.device, vcb: source.vcb, path: joined(source.path.slice(0, source.path.lastIndexOf('\\')) || '\\', attributes.ObjectName) }
+  if (target.vcb !== source.vcb) throw new StatusError('STATUS_NOT_SAME_DEVICE')
+  const cut = target.path.lastIndexOf('\\')
+  const open: OpenRequest = {
+    path: target.path, access: 0x80 | DELETE, share: 7, disposition: FILE_OPEN, options: 0, attributes: 0, allocationSize: 0, openTargetDirectory: true,
+  }
+  const directory = new FileObject(ex, target.device, target.vcb, open, open.access)
+  ex.ob.reference(directory)
+  const result = await directory.create(ex, process)
+  if (!NT_SUCCESS(result.Status)) {
+    ex.ob.dereference(directory)
+    throw new StatusError(result.Status)
+  }
+  return { directory, name: target.path.slice(cut + 1) }
+}
