@@ -66,13 +66,24 @@ export class ServiceTable {
     return this.entries.get(label)?.method.name ?? `label ${label}`
   }
 
-  /** Runs the handler up to its first await; the wire form of its result, or a promise of it. */
-  dispatch(label: number, body: unknown, caller: Caller): unknown {
+  /** The checked request: MalformedError here is the sender's fault. */
+  accept(label: number, body: unknown): Accepted {
     const entry = this.entries.get(label)
     if (!entry) throw new MalformedError(`label ${label}`)
-    const { method, handler } = entry
-    const result = handler(fromWire(method.in, body) as never, caller)
-    if (result instanceof Promise) return result.then((out) => toWire(method.out, out))
-    return toWire(method.out, result as never)
+    return { entry, args: fromWire(entry.method.in, body) }
   }
+  /** Runs the handler up to its first await; the wire form of its result, or a promise of it. */
+  run({ entry, args }: Accepted, caller: Caller): unknown {
+    const { out } = entry.method
+    const result = entry.handler(args as never, caller)
+    if (result instanceof Promise) return result.then((value) => toWire(out, value))
+    return toWire(out, result as never)
+  }
+  dispatch(label: number, body: unknown, caller: Caller): unknown {
+    return this.run(this.accept(label, body), caller)
+  }
+}
+export interface Accepted {
+  readonly entry: Entry
+  readonly args: unknown
 }

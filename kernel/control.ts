@@ -1,0 +1,139 @@
+/**
+ * The control socket: one JSON request a line, one JSON answer a line; for `neptune ps`, `caps`, `kill`, `trace` and tests.
+ *
+ *   {id, op, …} → {id, ok: true, result} | {id, ok: false, error}
+ *
+ * Only this user can reach it: the run directory is private.
+ */
+import { chmodSync } from 'node:fs'
+import { createServer, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import type { Span } from '../lib/sel4/tracer.ts'
+import { ASK } from '../lib/sel4/wire.ts'
+import { type Capability, rightNames } from './cspace.ts'
+import { processList } from './invocations.ts'
+import type { Kernel } from './kernel.ts'
+import type { Process } from './process.ts'
+
+interface Request {
+  readonly id?: unknown
+  readonly op?: string
+  readonly name?: string
+  readonly signal?: string
+  readonly ms?: number
+  readonly irq?: number
+  readonly masked?: boolean
+}
+const SIGNALS = /^SIG[A-Z0-9]{2,10}$/
+const TRACE_MAX_MS = 60_000
+
+function find(kernel: Kernel, name: string | undefined): Process {
+  const process = kernel.processes.get(name ?? '')
+  if (!process) throw new Error(`no process ${name}: ${[...kernel.processes.keys()].join(' ')}`)
+  return process
+}
+async function ps(kernel: Kernel): Promise<object[]> {
+  return Promise.all(
+    processList(kernel).map(async (info) => {
+      const counters = await answerOf(kernel, find(kernel, info.name), ASK.counters)
+      return { ...info, counters: counters ?? null }
+    }),
+  )
+}
+/** A stopped process answers nothing: half a second is enough for the others. */
+function answerOf(kernel: Kernel, process: Process, op: number, body: unknown = null): Promise<unknown> {
+  const late = new Promise((resolve) => kernel.host.alarm(500, () => resolve(undefined)))
+  return Promise.race([process.ask(op, body), late])
+}
+const describe = (cap: Capability): object => ({
+  slot: cap.index,
+  type: cap.object.type,
+  object: cap.object.describe(),
+  rights: rightNames(cap.rights),
+  badge: cap.badge,
+  origin: cap.origin,
+})
+function caps(kernel: Kernel, name: string | undefined): object[] {
+  const chosen = name === undefined ? [...kernel.processes.values()] : [find(kernel, name)]
+  return chosen.map(({ name: process, init, names }) => {
+    const byName = new Map(Object.entries(names).map(([key, slot]) => [slot, key]))
+    return {
+      process,
+      caps: init.cspace.all().map((cap) => ({ ...describe(cap), name: byName.get(cap.index) ?? null })),
+    }
+  })
+}
+function kill(kernel: Kernel, { name, signal = 'SIGKILL' }: Request): null {
+  if (!SIGNALS.test(signal)) throw new Error(`no signal ${signal}`)
+  kernel.host.kill(find(kernel, name).pid, signal)
+  return null
+}
+/** All processes watch for `ms`; the result is Chrome's trace format, which Perfetto reads. */
+async function trace(kernel: Kernel, ms = 1000): Promise<object> {
+  const everyone = [...kernel.processes.values()]
+  kernel.tracing = true
+  await Promise.all(everyone.map((process) => answerOf(kernel, process, ASK.trace, true)))
+  await new Promise<void>((resolve) => kernel.host.alarm(Math.min(ms, TRACE_MAX_MS), resolve))
+  kernel.tracing = false
+  const events: object[] = []
+  for (const process of everyone) {
+    const spans = ((await answerOf(kernel, process, ASK.spans)) ?? []) as (Span & { at?: number })[]
+    void process.ask(ASK.trace, false)
+    events.push({ ph: 'M', name: 'process_name', pid: process.pid, tid: 0, args: { name: process.name } })
+    for (const { name, start, duration, trace: id, span, parent } of spans)
+      events.push({ ph: 'X', cat: 'ipc', name, pid: process.pid, tid: 0, ts: start * 1000, dur: duration * 1000, args: { trace: id, span, parent } })
+  }
+  return { traceEvents: events, displayTimeUnit: 'ms' }
+}
+function maskIrq(kernel: Kernel, { irq, masked }: Request): null {
+  const line = kernel.machine.irqs.get(irq ?? -1)
+  if (!line) throw new Error(`no IRQ ${irq}`)
+  line.setMask(masked === true)
+  return null
+}
+async function perform(kernel: Kernel, request: Request): Promise<unknown> {
+  switch (request.op) {
+    case 'ps':
+      return ps(kernel)
+    case 'caps':
+      return caps(kernel, request.name)
+    case 'kill':
+      return kill(kernel, request)
+    case 'trace':
+      return trace(kernel, request.ms)
+    case 'manifest':
+      return kernel.manifest
+    case 'maskIrq':
+      return maskIrq(kernel, request)
+    case 'shutdown':
+      return void kernel.shutdown(0, 'asked to stop')
+    default:
+      throw new Error(`no operation ${request.op}: ps caps kill trace manifest maskIrq shutdown`)
+  }
+}
+async function answer(kernel: Kernel, line: string): Promise<object> {
+  let id: unknown = null
+  try {
+    const request = JSON.parse(line) as Request
+    id = request.id ?? null
+    return { id, ok: true, result: (await perform(kernel, request)) ?? null }
+  } catch (error) {
+    return { id, ok: false, error: (error as Error).message }
+  }
+}
+function converse(kernel: Kernel, socket: Socket): void {
+  socket.on('error', () => socket.destroy())
+  createInterface({ input: socket }).on('line', (line) => {
+    void answer(kernel, line).then((reply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`))
+  })
+}
+export function serveControl(path: string, kernel: Kernel): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => converse(kernel, socket))
+    server.once('error', reject)
+    server.listen(path, () => {
+      chmodSync(path, 0o600)
+      resolve()
+    })
+  })
+}

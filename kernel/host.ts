@@ -1,0 +1,43 @@
+/**
+ * What the kernel's core needs of the world: time, chance, messages out, processes, memory by name. Implemented by the
+ * operating system (os-host.ts) and by the simulator; the core never touches a socket or node:*.
+ *
+ * In the other direction the host calls Kernel.onMessage and Kernel.onExit.
+ */
+export interface StartRequest {
+  readonly name: string
+  readonly image: string
+  readonly token: string
+  /** Owns the terminal. */
+  readonly terminal: boolean
+}
+export interface Usage {
+  readonly cpuMs: number
+  readonly rssKb: number
+  /** As in /proc/PID/stat: R running, S sleeping, T stopped … */
+  readonly state: string
+}
+export interface ExitStatus {
+  readonly code: number | null
+  readonly signal: string | null
+}
+export interface Host {
+  now(): number
+  alarm(milliseconds: number, expired: () => void): { cancel(): void }
+  /** 128 random bits in hexadecimal: names nobody guesses. */
+  secret(): string
+  send(token: string, message: Buffer): void
+  /** Starts an image; resolves with its pid. */
+  start(request: StartRequest): number
+  kill(pid: number, signal: string): void
+  usage(pid: number): Usage | undefined
+  /** Makes zeroed memory that processes can map; its path. */
+  makeMemory(name: string, bytes: number): string
+  /** The kernel's own writable view of such memory. */
+  view(path: string, bytes: number): Uint8Array
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: object): void
+  /** The set of living processes changed. */
+  living(processes: readonly { readonly name: string; readonly pid: number }[]): void
+  /** Everything is stopped: the end. */
+  ended(code: number, reason: string): void
+}

@@ -1,0 +1,265 @@
+/**
+ * What a process may ask of the kernel, by operation number. Arguments are untrusted: each is checked here, once. A refusal is a
+ * Sel4Error, which the gate turns into the answer.
+ */
+import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
+import { Sel4Error } from '../lib/sel4/api.ts'
+import { ASK, OP } from '../lib/sel4/wire.ts'
+import { ALL_RIGHTS, type Capability, derive, descendants, lookup, makeCapability, RIGHT, remove, rightsOf } from './cspace.ts'
+import { Endpoint } from './endpoint.ts'
+import { Frame } from './frame.ts'
+import { Irq } from './irq.ts'
+import type { Kernel } from './kernel.ts'
+import { Notification } from './notification.ts'
+import type { Process } from './process.ts'
+
+type Invocation = (kernel: Kernel, process: Process, body: unknown) => unknown
+
+const invalid = (what: string): never => {
+  throw new Sel4Error('seL4_InvalidArgument', what)
+}
+class Args {
+  private readonly items: unknown[]
+  constructor(body: unknown) {
+    this.items = Array.isArray(body) ? body : []
+  }
+  number(index: number): number {
+    const value = this.items[index]
+    return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : invalid(`argument ${index}`)
+  }
+  text(index: number): string {
+    const value = this.items[index]
+    return typeof value === 'string' && value.length <= 256 ? value : invalid(`argument ${index}`)
+  }
+  at(index: number): unknown {
+    return this.items[index]
+  }
+}
+const record = (value: unknown, what: string): Record<string, unknown> =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : invalid(what)
+function badgeOf(value: unknown): number | undefined {
+  if (value === null || value === undefined) return undefined
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= 0xffffffff
+    ? (value as number)
+    : invalid('badge')
+}
+function rightsGiven(value: unknown): number {
+  if (value === null || value === undefined) return ALL_RIGHTS
+  const known = Array.isArray(value) && value.every((name) => typeof name === 'string' && name in RIGHT)
+  return known ? rightsOf(value as Sel4Right[]) : invalid('rights')
+}
+/** Who is given an endpoint without a word about rights may call it. */
+function mintRights({ object, rights }: Capability, given: unknown): number {
+  const fallback = object instanceof Endpoint ? RIGHT.write | RIGHT.grantReply : ALL_RIGHTS
+  return rights & (given === null || given === undefined ? fallback : rightsGiven(given))
+}
+/** The root task alone: it holds the control capabilities. */
+const rootOnly =
+  (invocation: Invocation): Invocation =>
+  (kernel, process, body) => {
+    if (process !== kernel.root) throw new Sel4Error('seL4_IllegalOperation', 'only the root task may')
+    return invocation(kernel, process, body)
+  }
+
+const openSession: Invocation = (kernel, process, body) => kernel.sessions.open(process, new Args(body).number(0))
+
+const bindReceiver: Invocation = (_kernel, process, body) => {
+  const { object, rights } = lookup(process.init.cspace, new Args(body).number(0))
+  if (!(object instanceof Endpoint) || !(rights & RIGHT.read))
+    throw new Sel4Error('seL4_InvalidCapability', 'no right to receive')
+  process.receivesOn.add(object)
+  object.bind(process)
+  return object.id
+}
+const makeNotification: Invocation = (kernel, process) =>
+  process.init.cspace.insert(makeCapability(kernel.machine.notification(), { origin: `made by ${process.name}` }))
+
+function irqAt(process: Process, cptr: number): Irq {
+  const { object } = lookup(process.init.cspace, cptr)
+  if (object instanceof Irq) return object
+  throw new Sel4Error('seL4_InvalidCapability', 'not an interrupt handler')
+}
+const irqAck: Invocation = (_kernel, process, body) => {
+  irqAt(process, new Args(body).number(0)).acknowledge()
+  return null
+}
+const irqSetNotification: Invocation = (_kernel, process, body) => {
+  const args = new Args(body)
+  const irq = irqAt(process, args.number(0))
+  const { object, badge } = lookup(process.init.cspace, args.number(1))
+  if (!(object instanceof Notification)) throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
+  irq.bind(object, badge)
+  return null
+}
+const attachChip: Invocation = (_kernel, { init }) => {
+  if (!init.device) throw new Sel4Error('seL4_IllegalOperation', 'only a device has a chip')
+  init.device.attach()
+  return null
+}
+
+// ---------------------------------------------------------------- root task
+
+const spawn: Invocation = (kernel, root, body) => {
+  const request = record(body, 'spawn request')
+  const image = kernel.manifest.images.find(({ name }) => name === request.image)
+  if (!image) throw new Sel4Error('seL4_InvalidArgument', `no image ${String(request.image)} in the manifest`)
+  const name = typeof request.instance === 'string' ? request.instance : image.name
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) invalid('instance')
+  const arenaBytes = (request.arenaBytes ?? 0) as number
+  if (arenaBytes > image.arena) throw new Sel4Error('seL4_IllegalOperation', `${name}: arena above its ceiling`)
+  const caps = Object.entries(record(request.caps ?? {}, 'caps'))
+  const process = kernel.create({
+    name,
+    image: image.image,
+    birth: request.birth === 'restart' ? 'restart' : 'fresh',
+    kind: 'image',
+    config: { ...image.config, ...record(request.config ?? {}, 'config') },
+    leaseMs: image.limits.leaseMs,
+    window: image.limits.credits,
+    furnish: (child) => {
+      for (const [key, mint] of caps) child.install(key, mintFor(kernel, root, child, record(mint, 'capability')))
+      if (arenaBytes) giveArena(kernel, child, image.bank ?? '', arenaBytes)
+    },
+  })
+  return childInfo(kernel, root, process)
+}
+function mintFor(kernel: Kernel, root: Process, child: Process, mint: Record<string, unknown>): Capability {
+  const source = lookup(root.init.cspace, new Args([mint.from]).number(0))
+  const rights = mintRights(source, mint.rights)
+  if (!kernel.ceiling.allows(child, source.object, rights))
+    throw new Sel4Error('seL4_IllegalOperation', `${source.object.describe()} is above the ceiling of ${child.name}`)
+  return derive(source, { badge: badgeOf(mint.badge), rights, origin: `grant of ${root.name}` })
+}
+function giveArena(kernel: Kernel, child: Process, bank: string, bytes: number): void {
+  child.arena = kernel.machine.frame(bank, bytes, 'arena')
+  child.init.cspace.insert(child.arena)
+  child.init.vspace.map(child.arena)
+}
+/** The root task sees its child's arena, under the child's address. */
+function childInfo(kernel: Kernel, root: Process, child: Process): object {
+  const { name, pid, arena, init } = child
+  const { generation } = init
+  if (!arena) return { name, pid, generation }
+  const shared = derive(arena, { origin: `arena of ${name}` })
+  root.init.cspace.insert(shared)
+  kernel.machine.shared(child, shared)
+  const frame = arena.object as Frame
+  const { virtualAddress } = init.vspace.mappings[0]
+  return { name, pid, generation, arena: { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress } }
+}
+const grant: Invocation = (kernel, root, body) => {
+  const args = new Args(body)
+  const child = kernel.processes.get(args.text(0))
+  if (!child?.alive) throw new Sel4Error('seL4_InvalidArgument', `no process ${args.text(0)}`)
+  const cap = mintFor(kernel, root, child, { from: args.at(1), badge: args.at(2), rights: args.at(3) })
+  return child.init.cspace.insert(cap)
+}
+/** CNode_Revoke: when it returns, every receiver has confirmed that the sessions of all descendants are gone. */
+const revoke: Invocation = async (kernel, process, body) => {
+  const cap = lookup(process.init.cspace, new Args(body).number(0))
+  for (const descendant of descendants(cap)) {
+    if (descendant.object instanceof Irq) descendant.object.unbind()
+    remove(descendant)
+  }
+  await kernel.sessions.settled()
+  return null
+}
+const kill: Invocation = (kernel, _root, body) => {
+  const process = kernel.processes.get(new Args(body).text(0))
+  if (!process || process === kernel.root) throw new Sel4Error('seL4_InvalidArgument', 'no such process')
+  kernel.host.kill(process.pid, 'SIGKILL')
+  return null
+}
+const allocate: Invocation = (kernel, root, body) => {
+  const args = new Args(body)
+  if (!kernel.manifest.root.banks.includes(args.text(0)))
+    throw new Sel4Error('seL4_IllegalOperation', `bank ${args.text(0)} is not the root task's`)
+  const cap = kernel.machine.frame(args.text(0), args.number(1), 'allocate')
+  root.init.cspace.insert(cap)
+  return root.init.vspace.map(cap)
+}
+const issue =
+  (make: (kernel: Kernel, args: Args) => Capability): Invocation =>
+  (kernel, root, body) =>
+    root.init.cspace.insert(make(kernel, new Args(body)))
+
+async function dma(kernel: Kernel, device: string, change: (name: string) => boolean): Promise<null> {
+  if (!change(device)) throw new Sel4Error('seL4_InvalidArgument', 'no such mapping')
+  await kernel.machine.device(device).process?.ask(ASK.barrier, null)
+  return null
+}
+const dmaMap: Invocation = (kernel, _root, body) => {
+  const args = new Args(body)
+  const [physicalAddress, length] = [args.number(1), args.number(2)]
+  const access = args.text(3)
+  if (access !== 'read' && access !== 'write' && access !== 'readwrite') return invalid('access')
+  if (length === 0 || !kernel.machine.isRam(physicalAddress, length)) throw new Sel4Error('seL4_RangeError', 'not memory')
+  return dma(kernel, args.text(0), (name) => {
+    kernel.machine.device(name).grant({ physicalAddress, length, access })
+    return true
+  })
+}
+const dmaUnmap: Invocation = (kernel, _root, body) => {
+  const args = new Args(body)
+  return dma(kernel, args.text(0), (name) => kernel.machine.device(name).ungrant(args.number(1), args.number(2)))
+}
+const resetDevice: Invocation = async (kernel, _root, body) => {
+  const device = kernel.machine.device(new Args(body).text(0))
+  for (;;) {
+    await device.ready()
+    if (device.lost) throw new Sel4Error('serverDied', device.spec.name)
+    if ((await device.process?.ask(ASK.reset, null)) !== undefined) return null
+  }
+}
+const shutdown: Invocation = (kernel, _root, body) => {
+  const args = new Args(body)
+  void kernel.shutdown(args.number(0), args.text(1))
+  return null
+}
+export const processList = (kernel: Kernel): ProcessInfo[] =>
+  [...kernel.processes.values()].map(({ name, pid, state, init }) => {
+    const { cpuMs, rssKb } = kernel.host.usage(pid) ?? { cpuMs: 0, rssKb: 0 }
+    return { name, pid, generation: init.generation, state, cpuMs, rssKb }
+  })
+
+export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invocation>([
+  [OP.openSession, openSession],
+  [OP.bindReceiver, bindReceiver],
+  [OP.makeNotification, makeNotification],
+  [OP.irqAck, irqAck],
+  [OP.irqSetNotification, irqSetNotification],
+  [OP.attachChip, attachChip],
+  [OP.spawn, rootOnly(spawn)],
+  [OP.grant, rootOnly(grant)],
+  [OP.revoke, revoke],
+  [OP.kill, rootOnly(kill)],
+  [OP.allocate, rootOnly(allocate)],
+  [OP.ioPort, rootOnly(issue((kernel, args) =>
+    makeCapability(kernel.machine.ioPort(args.number(0), args.number(1)), {
+      origin: 'IOPortControl_Issue',
+      parent: kernel.rootCaps.ioPortControl,
+    }),
+  ))],
+  [OP.irqHandler, rootOnly(issue((kernel, args) =>
+    makeCapability(kernel.machine.irqHandler(args.number(0)), {
+      origin: 'IRQControl_Get',
+      parent: kernel.rootCaps.irqControl,
+    }),
+  ))],
+  [OP.deviceFrame, rootOnly(issue((kernel, args) =>
+    makeCapability(kernel.machine.deviceFrame(args.number(0), args.number(1)), { origin: 'Untyped_Retype (device)' }),
+  ))],
+  [OP.deviceMemory, rootOnly((kernel, _root, body) => {
+    const args = new Args(body)
+    return kernel.machine.deviceMemory(args.number(0), args.number(1))
+  })],
+  [OP.endpoint, rootOnly(issue((kernel) => makeCapability(new Endpoint(kernel.id()))))],
+  [OP.notification, rootOnly(issue((kernel) => makeCapability(kernel.machine.notification())))],
+  [OP.dmaMap, rootOnly(dmaMap)],
+  [OP.dmaUnmap, rootOnly(dmaUnmap)],
+  [OP.resetDevice, rootOnly(resetDevice)],
+  [OP.shutdown, rootOnly(shutdown)],
+  [OP.processes, rootOnly((kernel) => processList(kernel))],
+])

@@ -1,0 +1,84 @@
+/**
+ * Interrupts: routing and masks.
+ *
+ * Edge and MSI: each raise signals; what nobody waits for latches in the notification's word, or here while masked or
+ * unbound. Level: a raise signals and masks until IRQHandler_Ack; still asserted then, it signals again. A line may be
+ * shared by devices: it is asserted while any of them asserts it.
+ */
+import type { KernelObject } from './cspace.ts'
+import type { Notification } from './notification.ts'
+
+export type Trigger = 'edge' | 'level' | 'msi'
+export class Irq implements KernelObject {
+  readonly type = 'IRQHandler'
+  references = 0
+  readonly id: number
+  readonly irq: number
+  readonly trigger: Trigger
+  private readonly asserted = new Set<unknown>()
+  private bound?: { notification: Notification; badge: number }
+  private pending = false
+  /** A level interrupt delivered and not yet acknowledged. */
+  private unacknowledged = false
+  private masked = false
+  raised = 0
+
+  constructor(id: number, irq: number, trigger: Trigger) {
+    this.id = id
+    this.irq = irq
+    this.trigger = trigger
+  }
+  describe(): string {
+    return `IRQ ${this.irq} (${this.trigger})`
+  }
+  raise(source: unknown): void {
+    this.raised++
+    this.asserted.add(source)
+    this.pending = true
+    this.deliver()
+  }
+  lower(source: unknown): void {
+    this.asserted.delete(source)
+    if (this.trigger === 'level' && !this.asserted.size) this.pending = false
+  }
+  acknowledge(): void {
+    this.unacknowledged = false
+    if (this.trigger === 'level') this.pending = this.asserted.size > 0
+    this.deliver()
+  }
+  bind(notification: Notification, badge: number): void {
+    this.bound = { notification, badge }
+    this.unacknowledged = false
+    if (this.trigger === 'level') this.pending = this.asserted.size > 0
+    this.deliver()
+  }
+  /** The driver is gone: interrupts wait for the next one. */
+  unbind(notification?: Notification): void {
+    if (notification && this.bound?.notification !== notification) return
+    this.bound = undefined
+    this.unacknowledged = false
+  }
+  setMask(masked: boolean): void {
+    this.masked = masked
+    this.deliver()
+  }
+  private deliver(): void {
+    if (!this.pending || this.masked || this.unacknowledged || !this.bound) return
+    this.pending = false
+    if (this.trigger === 'level') this.unacknowledged = true
+    this.bound.notification.signal(this.bound.badge)
+  }
+}
+/** The authority to make handlers: one, the root task's. */
+export class Control implements KernelObject {
+  references = 0
+  readonly id: number
+  readonly type: 'IRQControl' | 'IOPortControl'
+  constructor(id: number, type: 'IRQControl' | 'IOPortControl') {
+    this.id = id
+    this.type = type
+  }
+  describe(): string {
+    return this.type
+  }
+}

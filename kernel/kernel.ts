@@ -1,0 +1,361 @@
+/**
+ * The kernel: every object, every process, the gate through which processes ask for something, and their ends.
+ *
+ *   new Kernel(host, manifest).boot()   makes memory, devices, cables; starts devices, panel, root task
+ *   onMessage(token, message)           from the host: a process spoke
+ *   onExit(token, status)               from the host: a process ended
+ *   shutdown(code, reason)              everything is stopped, the host is told
+ *
+ * Pure: all of the world comes through Host, so that the same core runs in the simulator. Knows no NT word.
+ */
+import type { Birth, DeathReport, ManifestView } from '../lib/sel4/api.ts'
+import { Sel4Error } from '../lib/sel4/api.ts'
+import type { BootInfo, MemoryExtent } from '../lib/sel4/transport.ts'
+import { ASK, decodeBody, encode, FLAG, isSound, KIND, labelOf, sequenceOf, sessionOf } from '../lib/sel4/wire.ts'
+import { type Capability, CNode, isGone, lookup, makeCapability, remove, RIGHT } from './cspace.ts'
+import { Ceiling } from './ceiling.ts'
+import type { Device } from './device.ts'
+import { Endpoint } from './endpoint.ts'
+import { Frame } from './frame.ts'
+import type { ExitStatus, Host } from './host.ts'
+import { INVOCATIONS } from './invocations.ts'
+import { Lease } from './lease.ts'
+import { Machine } from './machine.ts'
+import type { CheckedManifest } from './manifest/manifest.ts'
+import { Notification } from './notification.ts'
+import { type DeathCause, Process, type ProcessInit } from './process.ts'
+import { SessionTable } from './session.ts'
+import { Tcb } from './tcb.ts'
+import { VSpace } from './vspace.ts'
+
+/** 2^16 capabilities: an Executive with many devices needs some thousands. */
+const CSPACE_RADIX = 16
+/** Calls and sends under way in one session. */
+const DEFAULT_WINDOW = 64
+const DEFAULT_LEASE_MS = 2000
+/** Restarts of a device or the panel the kernel allows in this many milliseconds. */
+const RESTARTS = { max: 10, perMs: 10_000 }
+/** How long devices may take to close their files at the end. */
+const POWER_OFF_MS = 2000
+
+export interface Birthplan {
+  readonly name: string
+  readonly image: string
+  readonly birth: Birth
+  readonly kind: ProcessInit['kind']
+  readonly config: Readonly<Record<string, unknown>>
+  readonly terminal?: boolean
+  readonly leaseMs?: number
+  readonly window?: number
+  readonly device?: Device
+  /** Makes the CSpace's first contents; throws to call the birth off. */
+  readonly furnish?: (process: Process) => void
+}
+
+export class Kernel {
+  readonly host: Host
+  readonly manifest: CheckedManifest
+  readonly view: ManifestView
+  readonly ceiling: Ceiling
+  readonly machine: Machine
+  readonly sessions: SessionTable
+  /** Living processes by name. */
+  readonly processes = new Map<string, Process>()
+  readonly rootCaps: Record<'irqControl' | 'ioPortControl', Capability>
+  root?: Process
+  tracing = false
+  private readonly byToken = new Map<string, Process>()
+  private readonly generations = new Map<string, number>()
+  private readonly cables = new Map<string, Capability>()
+  private readonly restarts = new Map<string, number[]>()
+  private readonly lease: Lease
+  private nextObject = 1
+  private stopping?: { code: number; reason: string }
+
+  constructor(host: Host, manifest: CheckedManifest, view: ManifestView) {
+    this.host = host
+    this.manifest = manifest
+    this.view = view
+    this.ceiling = new Ceiling(manifest)
+    this.sessions = new SessionTable({
+      slowpath: manifest.slowpath,
+      secret: () => host.secret(),
+      faulted: (sender, why) => this.end(sender, 'fault', why),
+    })
+    this.machine = new Machine(this)
+    this.rootCaps = this.machine.controls()
+    this.lease = new Lease(this)
+  }
+  id(): number {
+    return this.nextObject++
+  }
+
+  // ------------------------------------------------------------ birth
+
+  boot(): void {
+    for (const { name, server } of this.manifest.cables)
+      this.cables.set(name, makeCapability(new Endpoint(this.id(), name), { origin: `cable of ${server}` }))
+    for (const device of this.machine.devices.values()) this.startDevice(device, 'fresh')
+    if (this.manifest.panel) this.startPanel('fresh')
+    this.startRoot()
+    this.lease.start()
+  }
+  private startDevice(device: Device, birth: Birth): void {
+    const { name, image, config } = device.spec
+    device.process = this.create({ name, image, birth, kind: 'device', config, device })
+  }
+  private startPanel(birth: Birth): void {
+    const { image, terminal, config } = this.manifest.panel as NonNullable<CheckedManifest['panel']>
+    this.create({ name: 'panel', image, birth, kind: 'panel', config, terminal })
+  }
+  private startRoot(): void {
+    const { image, config, limits } = this.manifest.root
+    this.root = this.create({
+      name: image,
+      image,
+      birth: 'fresh',
+      kind: 'root',
+      config,
+      leaseMs: limits.leaseMs,
+      window: limits.credits,
+      furnish: (process) => {
+        const { irqControl, ioPortControl } = this.rootCaps
+        process.init.cspace.insert(irqControl)
+        process.init.cspace.insert(ioPortControl)
+        for (const cap of this.machine.untypeds.values()) process.init.cspace.insert(cap)
+      },
+    })
+  }
+  /** Untyped_Retype of CNode, VSpace and TCB, TCB_Configure, CNode_Mint of what it is given, TCB_Resume. */
+  create(plan: Birthplan): Process {
+    const { name } = plan
+    if (this.stopping) throw new Sel4Error('seL4_IllegalOperation', 'the system is stopping')
+    if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
+    const generation = (this.generations.get(name) ?? 0) + 1
+    const token = this.host.secret()
+    const cspace = new CNode(this.id(), CSPACE_RADIX)
+    const vspace = new VSpace(this.id())
+    const tcb = new Tcb(this.id(), name)
+    tcb.configure(cspace, vspace)
+    const { leaseMs = DEFAULT_LEASE_MS, window = DEFAULT_WINDOW } = plan
+    const process = new Process({ ...plan, generation, token, cspace, vspace, tcb, leaseMs, window }, (message) =>
+      this.host.send(token, message),
+    )
+    try {
+      for (const object of [cspace, vspace, tcb]) cspace.insert(makeCapability(object, { origin: 'retype' }))
+      this.plugCables(process)
+      plan.furnish?.(process)
+      process.pid = this.host.start({ name, image: plan.image, token, terminal: plan.terminal ?? false })
+    } catch (error) {
+      this.dismantle(process)
+      throw error
+    }
+    tcb.resume()
+    this.generations.set(name, generation)
+    this.processes.set(name, process)
+    this.byToken.set(token, process)
+    this.livingChanged()
+    return process
+  }
+  private plugCables(process: Process): void {
+    for (const { name, server, clients } of this.manifest.cables) {
+      const isServer = process.name === server
+      if (!isServer && !clients.includes(process.name)) continue
+      const source = this.cables.get(name) as Capability
+      const rights = isServer ? RIGHT.read : RIGHT.write | RIGHT.grantReply
+      process.install(name, makeCapability(source.object, { rights, revocable: false, origin: 'manifest', parent: source }))
+    }
+  }
+  private livingChanged(): void {
+    this.host.living([...this.processes.values()].map(({ name, pid }) => ({ name, pid })))
+  }
+
+  // ------------------------------------------------------------ gate
+
+  onMessage(token: string, message: Buffer): void {
+    const process = this.byToken.get(token)
+    if (!process?.alive) return
+    process.silent = 0
+    process.messages++
+    const kind = message[0]
+    if (kind === KIND.CALL || kind === KIND.SEND || (kind >= KIND.REPLY && kind <= KIND.DOORBELL))
+      return this.sessions.relay(process, message)
+    if (!isSound(message)) return this.end(process, 'fault', 'malformed message to the kernel')
+    if (kind === KIND.HELLO) return this.hello(process, message)
+    if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
+    this.request(process, kind, message)
+  }
+  private request(process: Process, kind: number, message: Buffer): void {
+    switch (kind) {
+      case KIND.INVOKE:
+        return void this.invoke(process, message)
+      case KIND.RESULT:
+        return process.answered(sequenceOf(message), decodeBody(message))
+      case KIND.IRQ:
+        return this.interrupt(process, labelOf(message), sessionOf(message) === 1)
+      case KIND.WAIT:
+        return this.wait(process, message)
+      case KIND.SIGNAL:
+        return this.signal(process, sessionOf(message))
+      case KIND.FAULT:
+        return this.judge(process, sessionOf(message), decodeBody(message))
+      case KIND.EPITAPH:
+        process.epitaph = String(decodeBody(message)).slice(0, 4096)
+        return
+      case KIND.PONG:
+        return
+      default:
+        return this.end(process, 'fault', `unknown system call ${kind}`)
+    }
+  }
+  private hello(process: Process, message: Buffer): void {
+    const body = decodeBody(message)
+    if (process.state !== 'starting' || !Array.isArray(body) || typeof body[0] !== 'string')
+      return this.end(process, 'fault', 'a second birth')
+    process.address = body[0]
+    process.state = 'running'
+    process.tell(encode(KIND.BOOT, 0, 0, 0, 0, this.bootInfo(process)))
+  }
+  private bootInfo({ init, names, arena }: Process): BootInfo {
+    const mapping = arena && init.vspace.mappings.find(({ cap }) => cap === arena)
+    const frame = arena?.object as Frame | undefined
+    const extent: MemoryExtent | undefined = mapping &&
+      frame && { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress: mapping.virtualAddress }
+    return {
+      name: init.name,
+      generation: init.generation,
+      birth: init.birth,
+      caps: names,
+      config: init.config,
+      tracing: this.tracing,
+      ...(extent && { arena: extent }),
+      ...(init.kind === 'root' && { manifest: this.view }),
+      ...(init.device && { machine: init.device.info(this.machine.banks()) }),
+    }
+  }
+  private async invoke(process: Process, message: Buffer): Promise<void> {
+    const sequence = sequenceOf(message)
+    let answer: Buffer
+    try {
+      const invocation = INVOCATIONS.get(labelOf(message))
+      if (!invocation) throw new Sel4Error('seL4_IllegalOperation', `no invocation ${labelOf(message)}`)
+      answer = encode(KIND.RESULT, 0, 0, 0, sequence, await invocation(this, process, decodeBody(message)))
+    } catch (error) {
+      if (!(error instanceof Sel4Error)) throw error
+      answer = encode(KIND.RESULT, FLAG.ERROR, error.code, 0, sequence, error.message)
+    }
+    process.tell(answer)
+  }
+  private interrupt(process: Process, index: number, raised: boolean): void {
+    const irq = process.init.device?.irqs[index]
+    if (!irq) return this.end(process, 'fault', `it raised an interrupt it does not have (${index})`)
+    if (raised) irq.raise(process.init.device)
+    else irq.lower(process.init.device)
+  }
+  private notificationAt(process: Process, cptr: number, right: number): { object: Notification; badge: number } {
+    const { object, rights, badge } = lookup(process.init.cspace, cptr)
+    if (object instanceof Notification && rights & right) return { object, badge }
+    throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
+  }
+  private wait(process: Process, message: Buffer): void {
+    const sequence = sequenceOf(message)
+    const cptr = sessionOf(message)
+    try {
+      const { object } = this.notificationAt(process, cptr, RIGHT.read)
+      object.wait({ process, deliver: (word) => process.tell(encode(KIND.NOTIFY, 0, word, cptr, sequence, null)) })
+    } catch (error) {
+      if (!(error instanceof Sel4Error)) throw error
+      process.tell(encode(KIND.NOTIFY, FLAG.ERROR, error.code, cptr, sequence, null))
+    }
+  }
+  /** Like seL4's: a signal without the capability does nothing. */
+  private signal(process: Process, cptr: number): void {
+    try {
+      const { object, badge } = this.notificationAt(process, cptr, RIGHT.write)
+      object.signal(badge)
+    } catch (error) {
+      if (!(error instanceof Sel4Error)) throw error
+      this.host.log('warn', `${process.name} signalled what it may not`, { cptr })
+    }
+  }
+  /** A receiver complains of a sender: the session ends; the sender only if the bytes themselves convict it. */
+  private judge(reporter: Process, id: number, raw: unknown): void {
+    const session = this.sessions.get(id)
+    if (!session?.receivers.includes(reporter) || !(raw instanceof Uint8Array)) return
+    const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength)
+    this.host.log('warn', `${reporter.name} refused a message of ${session.sender.name}`, { session: id })
+    void this.sessions.close(session, false)
+    if (!isSound(bytes)) this.end(session.sender, 'fault', `malformed message to ${reporter.name}`)
+  }
+
+  // ------------------------------------------------------------ death
+
+  /** Ends a process for a reason; its death report follows when the host tells of the exit. */
+  end(process: Process, cause: DeathCause, detail: string): void {
+    if (!process.alive) return
+    process.ended ??= { cause, detail }
+    this.host.log('warn', `${process.name} is ended`, { cause, detail })
+    this.host.kill(process.pid, 'SIGKILL')
+  }
+  onExit(token: string, status: ExitStatus): void {
+    const process = this.byToken.get(token)
+    if (process?.alive) void this.bury(process, status)
+  }
+  /** 1 sessions closed · 2 DMA off, confirmed · 3 capabilities and frames reclaimed · 4 reported. */
+  private async bury(process: Process, { code, signal }: ExitStatus): Promise<void> {
+    const { name, init } = process
+    process.died()
+    init.device?.detach()
+    const reborn = !this.stopping && this.willRestart(process)
+    for (const endpoint of process.receivesOn) endpoint.lose(process, reborn)
+    const report: DeathReport = {
+      name,
+      generation: init.generation,
+      ...(process.ended ?? (signal ? { cause: 'signal', detail: signal } : { cause: 'exit', detail: `${code}` })),
+      ...(process.epitaph && { epitaph: process.epitaph }),
+    }
+    this.host.log(this.stopping ? 'debug' : 'warn', `${name} died`, report)
+    await this.sessions.ofProcess(process)
+    await this.machine.stopDma(process)
+    this.dismantle(process)
+    await this.sessions.settled()
+    this.byToken.delete(init.token)
+    this.processes.delete(name)
+    this.livingChanged()
+    if (!this.stopping) this.afterwards(process, report, reborn)
+  }
+  private dismantle(process: Process): void {
+    for (const cap of process.init.cspace.all()) {
+      if (cap.object instanceof Notification) this.machine.unbind(cap.object)
+      if (!isGone(cap)) remove(cap)
+    }
+    this.machine.forget(process)
+  }
+  private willRestart({ name, init }: Process): boolean {
+    if (init.kind !== 'device' && init.kind !== 'panel') return false
+    const now = this.host.now()
+    const recent = (this.restarts.get(name) ?? []).filter((at) => now - at < RESTARTS.perMs)
+    this.restarts.set(name, [...recent, now])
+    return recent.length < RESTARTS.max
+  }
+  private afterwards(process: Process, report: DeathReport, reborn: boolean): void {
+    const { kind, device } = process.init
+    if (kind === 'root') return void this.shutdown(1, `${report.name} died (${report.cause} ${report.detail})`)
+    if (reborn && device) this.startDevice(device, 'restart')
+    else if (reborn) this.startPanel('restart')
+    else if (device) device.giveUp()
+    if (kind !== 'panel') void this.root?.ask(ASK.death, report)
+    else if (!reborn) void this.shutdown(1, `the front panel died ${RESTARTS.max} times`)
+  }
+  async shutdown(code: number, reason: string): Promise<void> {
+    if (this.stopping) return
+    this.stopping = { code, reason }
+    this.lease.stop()
+    this.host.log('info', `stopping: ${reason}`, { code })
+    const devices = [...this.machine.devices.values()].map(({ process }) => process?.ask(ASK.powerOff, null))
+    await Promise.race([Promise.all(devices), new Promise<void>((resolve) => this.host.alarm(POWER_OFF_MS, resolve))])
+    for (const process of this.processes.values()) this.host.kill(process.pid, 'SIGKILL')
+    while (this.processes.size) await new Promise<void>((resolve) => this.host.alarm(5, resolve))
+    this.host.ended(code, reason)
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The kernel's world on Linux: a ZeroMQ ROUTER as the gate, child processes, /proc, files of the run directory.
+ *
+ * A message to a process that is gone is dropped: its exit is on the way. The gate is mandatory, so nothing is lost
+ * silently while it lives.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { appendFileSync, closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Router } from 'zeromq'
+import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
+import { gateOf, peerGone, UNLIMITED } from '../lib/sel4/zeromq.ts'
+import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
+
+export interface OsHostOptions {
+  readonly run: string
+  /** Path of an image's bundle. */
+  readonly bundle: (image: string) => string
+  readonly onMessage: (token: string, message: Buffer) => void
+  readonly onExit: (token: string, status: ExitStatus) => void
+  readonly onEnd: (code: number, reason: string) => void
+}
+/** USER_HZ on Linux: utime and stime of /proc/PID/stat are in 10 ms. */
+const MS_PER_JIFFY = 10
+const PAGE_KB = 4
+
+export class OsHost implements Host {
+  private readonly options: OsHostOptions
+  private readonly gate = new Router({ mandatory: true, ...UNLIMITED })
+  private readonly children = new Map<number, ChildProcess>()
+
+  constructor(options: OsHostOptions) {
+    this.options = options
+  }
+  async open(): Promise<void> {
+    await this.gate.bind(gateOf(this.options.run))
+    void this.receive()
+  }
+  private async receive(): Promise<void> {
+    for (;;) {
+      const parts = await this.gate.receive()
+      if (parts.length === 2) this.options.onMessage(parts[0].toString(), parts[1])
+    }
+  }
+  now(): number {
+    return performance.now()
+  }
+  alarm(milliseconds: number, expired: () => void): { cancel(): void } {
+    const timer = setTimeout(expired, milliseconds)
+    return { cancel: () => clearTimeout(timer) }
+  }
+  secret(): string {
+    return randomBytes(16).toString('hex')
+  }
+  send(token: string, message: Buffer): void {
+    this.gate.send([token, message]).catch(peerGone)
+  }
+  start({ name, image, token, terminal }: StartRequest): number {
+    const { run, bundle } = this.options
+    const log = openSync(join(run, 'log', `${name}.log`), 'a', 0o600)
+    const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG } = process.env
+    const boot = JSON.stringify({ run, token, parent: process.pid })
+    const env = { PATH, NEPTUNE_LOG, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
+    const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
+    try {
+      const child = spawn(process.execPath, ['--enable-source-maps', bundle(image)], { env, stdio: [...stdio], cwd: run })
+      return this.adopt(child, token)
+    } finally {
+      closeSync(log)
+    }
+  }
+  private adopt(child: ChildProcess, token: string): number {
+    const pid = child.pid ?? -1
+    this.children.set(pid, child)
+    let over = false
+    const end = (status: ExitStatus) => {
+      if (over) return
+      over = true
+      this.children.delete(pid)
+      this.options.onExit(token, status)
+    }
+    child.on('exit', (code, signal) => end({ code, signal }))
+    child.on('error', (error) => {
+      this.log('error', `an image could not be started: ${error.message}`)
+      if (child.pid === undefined) end({ code: 127, signal: null })
+    })
+    return pid
+  }
+  kill(pid: number, signal: string): void {
+    this.children.get(pid)?.kill(signal as NodeJS.Signals)
+  }
+  usage(pid: number): Usage | undefined {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const cpuMs = (Number(fields[11]) + Number(fields[12])) * MS_PER_JIFFY
+      return { state: fields[0], cpuMs, rssKb: Number(fields[21]) * PAGE_KB }
+    } catch {
+      return undefined
+    }
+  }
+  makeMemory(name: string, bytes: number): string {
+    const path = join(this.options.run, 'banks', name)
+    createBank(path, bytes)
+    return path
+  }
+  view(path: string, bytes: number): Uint8Array {
+    return openBank(path, bytes, { writable: true }).bytes
+  }
+  log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: object = {}): void {
+    const line = { level: LEVELS[level], time: Date.now(), name: 'kernel', ...fields, msg: message }
+    appendFileSync(join(this.options.run, 'log', 'kernel.log'), `${JSON.stringify(line)}\n`, { mode: 0o600 })
+  }
+  /** Written whole and renamed, so that the launcher never reads half of it. */
+  living(processes: readonly { readonly name: string; readonly pid: number }[]): void {
+    const list = processes.map(({ name, pid }) => ({ name, pid, startTime: startTimeOf(pid) }))
+    const path = join(this.options.run, 'pids.json')
+    writeFileSync(`${path}.new`, JSON.stringify(list), { mode: 0o600 })
+    renameSync(`${path}.new`, path)
+  }
+  ended(code: number, reason: string): void {
+    this.options.onEnd(code, reason)
+  }
+}
+/** pino's numbers. */
+const LEVELS = { debug: 20, info: 30, warn: 40, error: 50 } as const
+
+/** Field 22 of /proc/PID/stat: tells a process from a later one with its pid. */
+export function startTimeOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  } catch {
+    return 0
+  }
+}

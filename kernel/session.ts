@@ -1,0 +1,214 @@
+/**
+ * Sessions: a send capability in use. The kernel resolves the capability once, tells the receiver who will come, waits
+ * for its confirmation, tells the sender where to go; afterwards it is asked no more until one of the three ends.
+ *
+ *   open(sender, cptr)       what the sender needs, or why not
+ *   close(session, died)     resolves when the receiver has confirmed
+ *   ofProcess(process)       its death: every peer is told
+ *   relay(sender, message)   slow path: a message of a session that goes through the kernel
+ */
+import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
+import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
+import { ASK, encode, FLAG, isSound, KIND, sequenceOf, sessionOf } from '../lib/sel4/wire.ts'
+import { type Capability, isGone, lookup, RIGHT } from './cspace.ts'
+import type { Device } from './device.ts'
+import { Endpoint } from './endpoint.ts'
+import { DeviceFrame } from './frame.ts'
+import { IoPort } from './ioport.ts'
+import type { Process } from './process.ts'
+
+export interface Session {
+  readonly id: number
+  readonly cap: Capability
+  readonly sender: Process
+  readonly receivers: readonly Process[]
+  /** Through the kernel. */
+  readonly slow: boolean
+  readonly window: number
+  readonly withdraw: () => void
+  open: boolean
+  /** Slow path: who has yet to answer which call. */
+  readonly unanswered: Map<number, Process>
+  outstanding: number
+}
+export interface SessionHost {
+  readonly slowpath: boolean
+  secret(): string
+  /** The sender lies or babbles: it is ended. */
+  faulted(sender: Process, why: string): void
+}
+
+export class SessionTable {
+  private readonly host: SessionHost
+  private readonly sessions = new Map<number, Session>()
+  private readonly closing = new Set<Promise<unknown>>()
+  private nextId = 1
+
+  constructor(host: SessionHost) {
+    this.host = host
+  }
+  get(id: number): Session | undefined {
+    return this.sessions.get(id)
+  }
+  all(): Iterable<Session> {
+    return this.sessions.values()
+  }
+
+  async open(sender: Process, cptr: CPtr): Promise<RouteInfo> {
+    for (;;) {
+      const cap = lookup(sender.init.cspace, cptr)
+      const receivers = await receiversOf(cap)
+      if (isGone(cap)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
+      if (!receivers.every((receiver) => receiver.state === 'running')) continue
+      const session = this.make(cap, sender, receivers)
+      const info = sessionInfo(session, this.identity(session))
+      const confirmed = await Promise.all(receivers.map((receiver) => receiver.ask(ASK.sessionOpen, info)))
+      if (session.open && confirmed.every((answer) => answer !== undefined))
+        return { session: session.id, window: session.window, ...this.route(session, info) }
+      if (isGone(cap)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
+      await this.close(session, true)
+    }
+  }
+  private make(cap: Capability, sender: Process, receivers: readonly Process[]): Session {
+    const session: Session = {
+      id: this.nextId++,
+      cap,
+      sender,
+      receivers,
+      slow: this.host.slowpath || receivers.length > 1,
+      window: sender.init.window,
+      withdraw: () => void this.close(session, false),
+      open: true,
+      unanswered: new Map(),
+      outstanding: 0,
+    }
+    this.sessions.set(session.id, session)
+    sender.sessionsOut.add(session)
+    for (const receiver of receivers) receiver.sessionsIn.add(session)
+    cap.onDelete ??= new Set()
+    cap.onDelete.add(session.withdraw)
+    return session
+  }
+  /** One identity for each pair of processes: a receiver's socket then knows who speaks. */
+  private identity({ slow, sender, receivers }: Session): string {
+    if (slow) return ''
+    const { token } = receivers[0].init
+    const known = sender.identities.get(token)
+    if (known) return known
+    const identity = this.host.secret()
+    sender.identities.set(token, identity)
+    return identity
+  }
+  private route({ cap, slow, receivers }: Session, { identity }: SessionInfo): Omit<RouteInfo, 'session' | 'window'> {
+    const where = { address: slow ? '' : receivers[0].address, identity }
+    if (!(cap.object instanceof DeviceFrame)) return where
+    const { device, region, physicalAddress, bytes } = cap.object
+    return { ...where, frame: { extent: device.frames[region].extent, physicalAddress, length: bytes } }
+  }
+
+  async close(session: Session, died: boolean): Promise<void> {
+    if (!session.open) return
+    this.forget(session)
+    const told = session.sender.ask(ASK.routeClosed, [[session.id], '', died])
+    const confirmed = session.receivers.map((receiver) => receiver.ask(ASK.sessionClose, [session.id]))
+    const all = Promise.all([told, ...confirmed])
+    this.closing.add(all)
+    await all
+    this.closing.delete(all)
+  }
+  /** Resolves when every close begun so far is confirmed. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.closing])
+  }
+  private forget(session: Session): void {
+    session.open = false
+    this.sessions.delete(session.id)
+    session.sender.sessionsOut.delete(session)
+    for (const receiver of session.receivers) receiver.sessionsIn.delete(session)
+    session.cap.onDelete?.delete(session.withdraw)
+  }
+
+  /** The process is dead: its peers hear of it, each once, and confirm. */
+  async ofProcess(process: Process): Promise<void> {
+    const tasks: Promise<unknown>[] = []
+    for (const [sender, sessions] of groupBy(process.sessionsIn, (session) => [session.sender])) {
+      for (const session of sessions) this.forget(session)
+      tasks.push(sender.ask(ASK.routeClosed, [sessions.map(({ id }) => id), process.address, true]))
+      const others = groupBy(sessions, (session) => session.receivers.filter((receiver) => receiver !== process))
+      for (const [other, shared] of others) tasks.push(other.ask(ASK.sessionClose, shared.map(({ id }) => id)))
+    }
+    for (const [receiver, sessions] of groupBy(process.sessionsOut, (session) => session.receivers)) {
+      for (const session of sessions) this.forget(session)
+      tasks.push(receiver.ask(ASK.sessionClose, sessions.map(({ id }) => id)))
+    }
+    await Promise.all(tasks)
+  }
+
+  // ------------------------------------------------------------ slow path
+
+  relay(from: Process, message: Buffer): void {
+    const session = this.sessions.get(sessionOf(message))
+    const kind = message[0]
+    if (kind === KIND.REPLY || kind === KIND.CREDIT) return this.relayBack(session, from, message)
+    if (!isSound(message)) return this.host.faulted(from, 'malformed message')
+    if (!session) return this.refuse(from, message)
+    if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
+    if (kind === KIND.DOORBELL) return session.receivers[0].tell(message)
+    if (++session.outstanding > session.window) return this.host.faulted(from, 'more messages than credits')
+    const receiver = leastLoaded(session)
+    if (kind !== KIND.SEND) session.unanswered.set(sequenceOf(message), receiver)
+    receiver.tell(message)
+  }
+  private relayBack(session: Session | undefined, from: Process, message: Buffer): void {
+    if (!session?.slow || !session.receivers.includes(from)) return
+    const sequence = sequenceOf(message)
+    if (message[0] === KIND.CREDIT) session.outstanding -= Math.min(message.readUInt32LE(4), session.outstanding)
+    else if (session.unanswered.get(sequence) !== from) return
+    else {
+      session.unanswered.delete(sequence)
+      session.outstanding--
+    }
+    session.sender.tell(message)
+  }
+  private refuse(from: Process, message: Buffer): void {
+    if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return
+    const { seL4_InvalidCapability } = SEL4_ERROR
+    from.tell(encode(KIND.REPLY, FLAG.ERROR, seL4_InvalidCapability, sessionOf(message), sequenceOf(message), null))
+  }
+}
+
+function leastLoaded(session: Session): Process {
+  if (session.receivers.length === 1) return session.receivers[0]
+  const load = (receiver: Process) => [...session.unanswered.values()].filter((other) => other === receiver).length
+  return session.receivers.reduce((best, receiver) => (load(receiver) < load(best) ? receiver : best))
+}
+function groupBy<K>(sessions: Iterable<Session>, keys: (session: Session) => readonly K[]): Map<K, Session[]> {
+  const groups = new Map<K, Session[]>()
+  for (const session of sessions)
+    for (const key of keys(session)) groups.set(key, [...(groups.get(key) ?? []), session])
+  return groups
+}
+/** Waits for somebody to receive; a receiver that died and will not come back is an error at once. */
+async function receiversOf(cap: Capability): Promise<readonly Process[]> {
+  const { object } = cap
+  if (object instanceof Endpoint) {
+    if (!(cap.rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to send')
+    await object.ready()
+    if (!object.receivers.size) throw new Sel4Error('serverDied')
+    return [...object.receivers]
+  }
+  if (object instanceof IoPort || object instanceof DeviceFrame) return [await processOf(object.device)]
+  throw new Sel4Error('seL4_InvalidCapability', `${object.type} takes no messages`)
+}
+async function processOf(device: Device): Promise<Process> {
+  await device.ready()
+  if (!device.process || device.lost) throw new Sel4Error('serverDied')
+  return device.process
+}
+function sessionInfo({ id, cap, window }: Session, identity: string): SessionInfo {
+  const { object, badge } = cap
+  const common = { session: id, badge, window, identity }
+  if (object instanceof IoPort) return { ...common, target: 'port', object: object.first, last: object.last }
+  if (object instanceof DeviceFrame) return { ...common, target: 'mmio', object: object.region, last: object.bytes }
+  return { ...common, target: 'endpoint', object: object.id, last: 0 }
+}

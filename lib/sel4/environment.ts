@@ -1,0 +1,67 @@
+/**
+ * A process's Environment, from what the kernel told it at birth: the same for real processes and in the simulator,
+ * which differ only in transport, clock, chance, log and exit.
+ *
+ *   HELLO ──► kernel ── BOOT ──► connect() resolves with the Environment
+ */
+import type { Clock, Environment, Log, Random } from './api.ts'
+import { DeviceMachine } from './device.ts'
+import { KernelRootTask, mapMemory } from './root-task.ts'
+import { Runtime } from './runtime.ts'
+import type { BootInfo, ProcessTransport } from './transport.ts'
+import { decodeBody, encode, KIND, kindOf } from './wire.ts'
+
+export interface Surroundings {
+  readonly transport: ProcessTransport
+  readonly clock: Clock
+  readonly random: Random
+  readonly logFor: (name: string) => Log
+  readonly exit: (code: number, epitaph: string | undefined, runtime: Runtime) => never
+  /** An error of ours outside main's own promise. */
+  readonly die: (error: unknown, runtime: Runtime) => void
+}
+
+export function connect(around: Surroundings): Promise<Environment> {
+  const { transport, clock, random } = around
+  return new Promise((resolve, reject) => {
+    const runtime: Runtime = new Runtime(
+      transport,
+      (error) => around.die(error, runtime),
+      () => clock.now(),
+      () => random.next(),
+    )
+    let booted = false
+    const gate = (message: Buffer) => {
+      if (booted) return runtime.onGate(message)
+      if (kindOf(message) !== KIND.BOOT) return
+      booted = true
+      try {
+        resolve(build(around, runtime, decodeBody(message) as BootInfo))
+      } catch (error) {
+        reject(error as Error)
+      }
+    }
+    transport.listen(gate, (identity, message) => runtime.onPeer(identity, message))
+    transport.gate(encode(KIND.HELLO, 0, 0, 0, 0, [transport.address]))
+  })
+}
+function build(around: Surroundings, runtime: Runtime, boot: BootInfo): Environment {
+  const { transport, clock, random } = around
+  if (boot.tracing) runtime.tracer.enable(true)
+  return {
+    name: boot.name,
+    birth: boot.birth,
+    generation: boot.generation,
+    caps: boot.caps,
+    config: boot.config,
+    ...(boot.arena && { arena: mapMemory(transport, boot.arena) }),
+    sel4: runtime,
+    clock,
+    random,
+    log: around.logFor(boot.name),
+    copied: { bytes: 0, calls: 0 },
+    exit: (code, epitaph) => around.exit(code, epitaph, runtime),
+    ...(boot.manifest && { root: new KernelRootTask(runtime, boot.manifest) }),
+    ...(boot.machine && { machine: new DeviceMachine(runtime, boot.machine) }),
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * The entry of every image: connects to the kernel, builds the Environment, runs main.
+ *
+ * An error nobody handled is ours: its text goes to the kernel as the epitaph, and the process ends with code 70
+ * (EX_SOFTWARE). SIGTERM is a request to end. When the kernel dies the host ends this process (PR_SET_PDEATHSIG).
+ */
+import { randomBytes, randomInt } from 'node:crypto'
+import pino from 'pino'
+import type { Clock, Environment, Log, Main } from './api.ts'
+import { connect } from './environment.ts'
+import { dieWithParent, parentPid } from './memory/process.ts'
+import type { Runtime } from './runtime.ts'
+import { encode, KIND } from './wire.ts'
+import { ZeromqTransport } from './zeromq.ts'
+
+export interface BootEnvironment {
+  readonly run: string
+  readonly token: string
+  readonly parent: number
+}
+const EX_SOFTWARE = 70
+/** 100 ns units between 1601-01-01 and 1970-01-01. */
+const UNIX_EPOCH = 116_444_736_000_000_000
+const EPITAPH_MAX = 4000
+/** Lets the epitaph leave before the process does. */
+const LAST_WORDS_MS = 50
+
+export const hostClock = (): Clock => ({
+  now: () => performance.now(),
+  systemTime: () => Math.round((performance.timeOrigin + performance.now()) * 10_000) + UNIX_EPOCH,
+  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+  alarm(milliseconds, expired) {
+    const timer = setTimeout(expired, milliseconds)
+    return { cancel: () => clearTimeout(timer) }
+  },
+})
+function hostLog(name: string): Log {
+  const level = process.env.NEPTUNE_LOG ?? 'info'
+  const logger = pino({ name, level }, pino.destination({ dest: 2, sync: true }))
+  const at = (write: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: object) =>
+    logger[write](fields ?? {}, message)
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+function readBoot(): BootEnvironment {
+  const text = process.env.NEPTUNE_BOOT
+  if (!text) throw new Error('This is an image of Neptune OS: the kernel starts it. Try `npx neptune boot`.')
+  delete process.env.NEPTUNE_BOOT
+  return JSON.parse(text) as BootEnvironment
+}
+
+/** Ends the process once, with its last words to the kernel. */
+class Ending {
+  private ending = false
+  private readonly transport: ZeromqTransport
+  constructor(transport: ZeromqTransport) {
+    this.transport = transport
+  }
+  end(code: number, epitaph?: string): void {
+    if (this.ending) return
+    this.ending = true
+    if (epitaph) {
+      process.stderr.write(`${JSON.stringify({ level: 60, msg: 'epitaph', epitaph })}\n`)
+      this.transport.gate(encode(KIND.EPITAPH, 0, 0, 0, 0, epitaph.slice(0, EPITAPH_MAX)))
+    }
+    setTimeout(() => process.exit(code), epitaph ? LAST_WORDS_MS : 0)
+  }
+  broken(error: unknown): void {
+    this.end(EX_SOFTWARE, error instanceof Error ? (error.stack ?? error.message) : String(error))
+  }
+}
+/** Thrown by exit() to leave the caller; nobody's error. */
+class Leaving extends Error {}
+
+export function start(main: Main): void {
+  const boot = readBoot()
+  if (!dieWithParent(boot.parent) || parentPid() !== boot.parent) process.exit(0)
+  const transport = new ZeromqTransport(boot.run, boot.token, randomBytes(16).toString('hex'))
+  const ending = new Ending(transport)
+  const broken = (error: unknown) => (error instanceof Leaving ? undefined : ending.broken(error))
+  process.on('uncaughtException', broken)
+  process.on('unhandledRejection', broken)
+  process.on('SIGTERM', () => process.exit(0))
+  process.on('SIGINT', () => {})
+  void run(main, transport, ending).catch(broken)
+}
+async function run(main: Main, transport: ZeromqTransport, ending: Ending): Promise<void> {
+  await transport.open()
+  const env: Environment = await connect({
+    transport,
+    clock: hostClock(),
+    random: { next: () => randomInt(0x1_0000_0000) },
+    logFor: hostLog,
+    die: (error: unknown, _runtime: Runtime) => ending.broken(error),
+    exit: (code, epitaph) => {
+      ending.end(code, epitaph)
+      throw new Leaving()
+    },
+  })
+  await main(env)
+}

@@ -1,0 +1,89 @@
+/**
+ * The transport between OS processes: a DEALER to the kernel's gate, a ROUTER of our own where peers connect, a DEALER
+ * for each peer we call. All on ipc sockets in the run directory, which only this user can enter.
+ *
+ * High-water marks are off: what may be under way is bounded by credits, so a send never waits and never meets EBUSY. A
+ * ROUTER is mandatory; a peer that is gone is no error here, the kernel tells of its death.
+ */
+import { Dealer, Router } from 'zeromq'
+import { openBank } from './memory/bank.ts'
+import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
+
+/** Libzmq's own: an id of a peer that is gone. */
+const GONE = new Set(['EHOSTUNREACH', 'ENOTSOCK', 'EAGAIN', 'ECONNREFUSED'])
+export const UNLIMITED = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 } as const
+export const gateOf = (run: string): string => `ipc://${run}/s/gate`
+
+export function peerGone(error: unknown): void {
+  if (!GONE.has((error as { code?: string }).code ?? '')) throw error
+}
+
+export class ZeromqTransport implements ProcessTransport {
+  readonly address: string
+  private readonly gateSocket: Dealer
+  private readonly router: Router
+  private readonly run: string
+  private readonly mapped = new Map<string, Uint8Array>()
+
+  constructor(run: string, token: string, name: string) {
+    this.run = run
+    this.address = `ipc://${run}/s/${name}`
+    this.gateSocket = new Dealer({ routingId: token, ...UNLIMITED })
+    this.router = new Router({ mandatory: true, handover: false, ...UNLIMITED })
+  }
+  async open(): Promise<void> {
+    await this.router.bind(this.address)
+    this.gateSocket.connect(gateOf(this.run))
+  }
+  gate(message: Buffer): void {
+    this.gateSocket.send(message).catch(peerGone)
+  }
+  answer(identity: Buffer, message: Buffer): void {
+    this.router.send([identity, message]).catch(peerGone)
+  }
+  listen(gate: (message: Buffer) => void, peer: (identity: Buffer, message: Buffer) => void): void {
+    void this.receiveGate(gate)
+    void this.receivePeers(peer)
+  }
+  private async receiveGate(handle: (message: Buffer) => void): Promise<void> {
+    for (;;) handle((await this.gateSocket.receive())[0])
+  }
+  private async receivePeers(handle: (identity: Buffer, message: Buffer) => void): Promise<void> {
+    for (;;) {
+      const parts = await this.router.receive()
+      if (parts.length === 2) handle(parts[0], parts[1])
+    }
+  }
+  connect(address: string, identity: string, receive: (message: Buffer) => void): PeerLink {
+    const socket = new Dealer({ routingId: identity, ...UNLIMITED })
+    socket.connect(address)
+    void receiveFrom(socket, receive)
+    return {
+      send: (message) => void socket.send(message).catch(peerGone),
+      close: () => socket.close(),
+    }
+  }
+  map(extent: Extent): Uint8Array {
+    const key = `${extent.path} ${extent.offset} ${extent.length}`
+    let bytes = this.mapped.get(key)
+    if (!bytes) {
+      bytes = openBank(extent.path, extent.length, { writable: extent.writable, offset: extent.offset }).bytes
+      this.mapped.set(key, bytes)
+    }
+    return bytes
+  }
+  /** Waits until what was sent to the kernel is with it, as far as that can be known. */
+  close(): void {
+    this.gateSocket.linger = 1000
+    this.gateSocket.close()
+  }
+}
+async function receiveFrom(socket: Dealer, receive: (message: Buffer) => void): Promise<void> {
+  while (!socket.closed) {
+    const parts = await socket.receive().catch((error: Error) => {
+      if (socket.closed) return undefined
+      throw error
+    })
+    if (parts) receive(parts[0])
+  }
+}
