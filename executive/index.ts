@@ -4,6 +4,7 @@
  *
  * Everyone's badge on the endpoint is a process id; what a message may ask for follows from who sent it.
  */
+import { SERVE } from '#contracts/interface'
 import { SystemServices } from '#contracts/nt'
 import { WdmServices } from '#contracts/wdm'
 import type { Environment } from '#sel4/api'
@@ -36,13 +37,10 @@ export async function main(env: Environment): Promise<void> {
     ex.ps.died(report).catch((error: unknown) => env.exit(70, `after the death of ${report.name}: ${String(error)}`))
   })
   const served = env.sel4.serve(endpoint, [
-    {
-      iface: SystemServices,
-      handlers: {
-        ...exServices(ex), ...obServices(ex), ...psServices(ex), ...cmServices(ex), ...fileServices(ex), ...transferServices(ex),
-      },
-    },
-    { iface: WdmServices, handlers: ex.io.wdmHandlers() },
+    SERVE(SystemServices, {
+      ...exServices(ex), ...obServices(ex), ...psServices(ex), ...cmServices(ex), ...fileServices(ex), ...transferServices(ex),
+    }),
+    SERVE(WdmServices, ex.io.wdmHandlers()),
   ])
   await ex.ps.create({ image: 'smss', kind: 'program', birth: 'fresh' })
   await served

@@ -61,3 +61,13 @@ export function INTERFACE<const M extends Record<string, MethodSpec>>(name: stri
   }
   return { name, methods: methods as Interface<M>['methods'], byLabel }
 }
+
+/** An interface with its handlers, ready to be served beside others on one endpoint. */
+export interface Served<Caller> {
+  readonly iface: Interface<any>
+  readonly handlers: Handlers<Interface<any>, Caller>
+}
+export const SERVE = <I extends Interface<any>, Caller>(iface: I, handlers: Handlers<I, Caller>): Served<Caller> => ({
+  iface,
+  handlers: handlers as Handlers<Interface<any>, Caller>,
+})

@@ -9,7 +9,7 @@
  *
  * Every blocking call may reject with Sel4Error (the kernel's refusal) — see SEL4_ERROR.
  */
-import type { Client, Handlers, Interface } from '#contracts/interface'
+import type { Client, Interface, Served } from '#contracts/interface'
 
 /** libsel4's error numbers. */
 export const SEL4_ERROR = {
@@ -108,10 +108,7 @@ export interface Sel4 {
    * a MalformedError of the sender is reported to the kernel and never reaches a handler; any other error ends the
    * process with an epitaph. A handler may return DEFER and answer later with `respond`.
    */
-  serve<I extends Interface<any>>(
-    endpoint: CPtr,
-    parts: readonly { iface: I; handlers: Handlers<I, Caller> }[],
-  ): Promise<never>
+  serve(endpoint: CPtr, parts: readonly Served<Caller>[]): Promise<never>
 
   /** IN and OUT through an IO-port capability; `width` in bytes. Posted writes are ordered before later reads. */
   portIn(ioPort: CPtr, port: number, width: 1 | 2 | 4): Promise<number>
