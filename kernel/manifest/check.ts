@@ -55,7 +55,10 @@ const nameIsFree: Rule = (manifest) => {
   ]
   return pairs(all)
     .filter(([one, two]) => one.name === two.name)
-    .map(([one, two]) => `${file}: ${two.key} takes the process name ${two.name}, which is ${one.key}'s; rename one of them`)
+    .map(
+      ([one, two]) =>
+        `${file}: ${two.key} takes the process name ${two.name}, which is ${one.key}'s; rename one of them`,
+    )
 }
 
 // ------------------------------------------------------------------ banks
@@ -63,20 +66,27 @@ const nameIsFree: Rule = (manifest) => {
 const bankIsWhole: Rule = ({ file, banks }) =>
   banks
     .filter(({ bytes }) => bytes === 0 || bytes % EXTENT !== 0)
-    .map(({ name, bytes }) => `${file}: banks.${name}.bytes is ${sizeText(bytes)}, but a bank is a multiple of 2 MiB; round it up`)
+    .map(
+      ({ name, bytes }) =>
+        `${file}: banks.${name}.bytes is ${sizeText(bytes)}, but a bank is a multiple of 2 MiB; round it up`,
+    )
 
 const banksFit: Rule = ({ file, banks }) => {
   const end = Math.max(0, ...banks.map(({ physicalAddress, bytes }) => physicalAddress + bytes))
   if (end <= PHYSICAL_LIMIT) return []
   const sum = sizeText(end - banks[0].physicalAddress)
   const room = sizeText(PHYSICAL_LIMIT - banks[0].physicalAddress)
-  return [`${file}: banks are ${sum} together, but only ${room} fit below 1 GiB of physical memory; make some of them smaller`]
+  return [
+    `${file}: banks are ${sum} together, but only ${room} fit below 1 GiB of physical memory; make some of them smaller`,
+  ]
 }
 
 const rootBanksExist: Rule = ({ file, banks, root }) =>
   root.banks
     .filter((bank) => !banks.some(({ name }) => name === bank))
-    .map((bank) => `${file}: root.banks names the bank ${bank}, but banks has ${names(banks)}; correct it or add the bank`)
+    .map(
+      (bank) => `${file}: root.banks names the bank ${bank}, but banks has ${names(banks)}; correct it or add the bank`,
+    )
 
 const names = (list: readonly { readonly name: string }[]): string => list.map(({ name }) => name).join(', ') || 'none'
 
@@ -85,21 +95,33 @@ const names = (list: readonly { readonly name: string }[]): string => list.map((
 const arenaIsWhole: Rule = ({ file, images }) =>
   images
     .filter(({ arena }) => arena % EXTENT !== 0)
-    .map(({ name, arena }) => `${file}: images.${name}.arena is ${sizeText(arena)}, but an arena is a multiple of 2 MiB; round it up`)
+    .map(
+      ({ name, arena }) =>
+        `${file}: images.${name}.arena is ${sizeText(arena)}, but an arena is a multiple of 2 MiB; round it up`,
+    )
 
 const arenaHasBank: Rule = ({ file, images }) => [
   ...images
     .filter(({ arena, bank }) => arena > 0 && bank === undefined)
-    .map(({ name, arena }) => `${file}: images.${name} has an arena of ${sizeText(arena)}, but no bank; say which bank it comes from`),
+    .map(
+      ({ name, arena }) =>
+        `${file}: images.${name} has an arena of ${sizeText(arena)}, but no bank; say which bank it comes from`,
+    ),
   ...images
     .filter(({ arena, bank }) => arena === 0 && bank !== undefined)
-    .map(({ name, bank }) => `${file}: images.${name} has the bank ${bank}, but no arena; give an arena's size or remove the bank`),
+    .map(
+      ({ name, bank }) =>
+        `${file}: images.${name} has the bank ${bank}, but no arena; give an arena's size or remove the bank`,
+    ),
 ]
 
 const bankExists: Rule = ({ file, banks, images }) =>
   images
     .filter(({ bank }) => bank !== undefined && !banks.some(({ name }) => name === bank))
-    .map(({ name, bank }) => `${file}: images.${name}.bank is ${bank}, but banks has ${names(banks)}; correct it or add the bank`)
+    .map(
+      ({ name, bank }) =>
+        `${file}: images.${name}.bank is ${bank}, but banks has ${names(banks)}; correct it or add the bank`,
+    )
 
 const bankIsRoots: Rule = ({ file, banks, images, root }) =>
   images
@@ -113,18 +135,24 @@ const arenasFit: Rule = ({ file, banks, images }) =>
   banks.flatMap(({ name, bytes }) => {
     const sum = images.reduce((total, { bank, arena }) => (bank === name ? total + arena : total), 0)
     if (sum <= bytes) return []
-    return [`${file}: the arenas in the bank ${name} are ${sizeText(sum)} together, but banks.${name}.bytes is ${sizeText(bytes)}; make the bank larger`]
+    return [
+      `${file}: the arenas in the bank ${name} are ${sizeText(sum)} together, but banks.${name}.bytes is ${sizeText(bytes)}; make the bank larger`,
+    ]
   })
 
 const limitsSuffice: Rule = ({ file, images, root }) =>
-  [...images.map(({ name, limits }) => ({ key: `images.${name}`, limits })), { key: 'root', limits: root.limits }].flatMap(
-    ({ key, limits: { memory, leaseMs, capabilities, credits } }) =>
-      [
-        memory < LEAST_MEMORY && `memory is ${sizeText(memory)}, but a process needs at least ${sizeText(LEAST_MEMORY)}`,
-        leaseMs < LEAST_LEASE_MS && `leaseMs is ${leaseMs}, but less than ${LEAST_LEASE_MS} would end a process that only collects garbage`,
-        capabilities < LEAST_CAPABILITIES && `capabilities is ${capabilities}, but a process needs at least ${LEAST_CAPABILITIES}`,
-        credits < LEAST_CREDITS && `credits is ${credits}, but a session needs at least ${LEAST_CREDITS}`,
-      ].flatMap((wrong) => (wrong ? [`${file}: ${key}.limits.${wrong}; raise it`] : [])),
+  [
+    ...images.map(({ name, limits }) => ({ key: `images.${name}`, limits })),
+    { key: 'root', limits: root.limits },
+  ].flatMap(({ key, limits: { memory, leaseMs, capabilities, credits } }) =>
+    [
+      memory < LEAST_MEMORY && `memory is ${sizeText(memory)}, but a process needs at least ${sizeText(LEAST_MEMORY)}`,
+      leaseMs < LEAST_LEASE_MS &&
+        `leaseMs is ${leaseMs}, but less than ${LEAST_LEASE_MS} would end a process that only collects garbage`,
+      capabilities < LEAST_CAPABILITIES &&
+        `capabilities is ${capabilities}, but a process needs at least ${LEAST_CAPABILITIES}`,
+      credits < LEAST_CREDITS && `credits is ${credits}, but a session needs at least ${LEAST_CREDITS}`,
+    ].flatMap((wrong) => (wrong ? [`${file}: ${key}.limits.${wrong}; raise it`] : [])),
   )
 
 // ------------------------------------------------------------------ devices
@@ -140,11 +168,16 @@ const overrideFits: Rule = ({ file, devices }) =>
   )
 
 const portsAreRanges: Rule = ({ devices, images }) =>
-  [...devices, ...images.map(({ file, needs }) => ({ file, ports: needs.ports === 'assigned' ? [] : needs.ports }))].flatMap(
-    ({ file, ports }) =>
-      ports
-        .filter(({ first, last }) => first > last || last > 0xffff)
-        .map((range) => `${file}: ports has ${portsText(range)}, but a range goes upwards and ends at 0xffff; correct first or last`),
+  [
+    ...devices,
+    ...images.map(({ file, needs }) => ({ file, ports: needs.ports === 'assigned' ? [] : needs.ports })),
+  ].flatMap(({ file, ports }) =>
+    ports
+      .filter(({ first, last }) => first > last || last > 0xffff)
+      .map(
+        (range) =>
+          `${file}: ports has ${portsText(range)}, but a range goes upwards and ends at 0xffff; correct first or last`,
+      ),
   )
 
 const portsAreApart: Rule = ({ devices }) =>
@@ -159,12 +192,18 @@ const framesArePages: Rule = ({ devices }) =>
   devices.flatMap(({ file, mmio, memory }) =>
     [...mmio, ...memory]
       .filter(({ base, length }) => base % PAGE !== 0 || length === 0 || length % PAGE !== 0)
-      .map((range) => `${file}: ${rangeText(range)} is no run of 4096-byte pages; align the base and round the length up`),
+      .map(
+        (range) => `${file}: ${rangeText(range)} is no run of 4096-byte pages; align the base and round the length up`,
+      ),
   )
 
 const framesAreApart: Rule = ({ file, banks, devices }) => {
   const all = [
-    ...banks.map(({ name, physicalAddress: base, bytes: length }) => ({ owner: `the bank ${name}`, file, range: { base, length } })),
+    ...banks.map(({ name, physicalAddress: base, bytes: length }) => ({
+      owner: `the bank ${name}`,
+      file,
+      range: { base, length },
+    })),
     ...devices.flatMap((device) =>
       [...device.mmio, ...device.memory].map((range) => ({ owner: device.name, file: device.file, range })),
     ),
@@ -210,15 +249,27 @@ const irqFitsTrigger: Rule = (manifest) =>
 const rootDevicesExist: Rule = ({ file, devices, root }) =>
   root.devices
     .filter((name) => !devices.some((device) => device.name === name))
-    .map((name) => `${file}: root.devices names ${name}, but devices has ${names(devices)}; correct it or add the device`)
+    .map(
+      (name) => `${file}: root.devices names ${name}, but devices has ${names(devices)}; correct it or add the device`,
+    )
 
 // ------------------------------------------------------------------ what drivers name
 
 const namedPortsExist: Rule = ({ devices, images }) =>
   images.flatMap(({ file, name, needs }) =>
     (needs.ports === 'assigned' ? [] : needs.ports)
-      .filter(({ first, last }) => !covered(first, last, devices.flatMap(({ ports }) => ports)))
-      .map((range) => `${file}: ${name} needs the ports ${portsText(range)}, but no device of the manifest has them all; correct the range or add the device`),
+      .filter(
+        ({ first, last }) =>
+          !covered(
+            first,
+            last,
+            devices.flatMap(({ ports }) => ports),
+          ),
+      )
+      .map(
+        (range) =>
+          `${file}: ${name} needs the ports ${portsText(range)}, but no device of the manifest has them all; correct the range or add the device`,
+      ),
   )
 /** Whether every port from first to last is in one of the ranges. */
 function covered(first: number, last: number, ranges: readonly { first: number; last: number }[]): boolean {
@@ -230,7 +281,10 @@ const namedIrqsExist: Rule = (manifest) =>
   manifest.images.flatMap(({ file, name, needs }) =>
     (needs.irqs === 'assigned' ? [] : needs.irqs)
       .filter((irq) => !linesOf(manifest).some((line) => line.irq === irq))
-      .map((irq) => `${file}: ${name} needs irq ${irq}, but no device of the manifest raises it; correct the number or add the device`),
+      .map(
+        (irq) =>
+          `${file}: ${name} needs irq ${irq}, but no device of the manifest raises it; correct the number or add the device`,
+      ),
   )
 
 const namedFramesExist: Rule = ({ devices, images }) =>
@@ -241,17 +295,31 @@ const namedFramesExist: Rule = ({ devices, images }) =>
       return wanted
         .filter(
           ({ base, length }) =>
-            !devices.some((device) => device[kind].some((has) => has.base <= base && base + length <= has.base + has.length)),
+            !devices.some((device) =>
+              device[kind].some((has) => has.base <= base && base + length <= has.base + has.length),
+            ),
         )
-        .map((range) => `${file}: ${name} needs ${kind} ${rangeText(range)}, but no device of the manifest has it; correct the range or add the device`)
+        .map(
+          (range) =>
+            `${file}: ${name} needs ${kind} ${rangeText(range)}, but no device of the manifest has it; correct the range or add the device`,
+        )
     }),
   )
 
 const claimsAreApart: Rule = ({ images, root, devices }) => {
   const kept = devices
     .filter(({ name }) => root.devices.includes(name))
-    .map(({ name, ports }) => ({ name: `the root task (device ${name})`, file: 'root.devices', ports, mayShare: false }))
-  const claims = images.map(({ name, file, needs }) => ({ name, file, ports: needs.ports === 'assigned' ? [] : needs.ports }))
+    .map(({ name, ports }) => ({
+      name: `the root task (device ${name})`,
+      file: 'root.devices',
+      ports,
+      mayShare: false,
+    }))
+  const claims = images.map(({ name, file, needs }) => ({
+    name,
+    file,
+    ports: needs.ports === 'assigned' ? [] : needs.ports,
+  }))
   return pairs([...kept, ...claims]).flatMap(([one, two]) =>
     one.ports.flatMap((first) =>
       two.ports
@@ -269,24 +337,34 @@ const claimsAreApart: Rule = ({ images, root, devices }) => {
 const cableServerExists: Rule = ({ file, cables, devices }) =>
   cables
     .filter(({ server }) => !devices.some(({ name }) => name === server))
-    .map(({ name, server }) => `${file}: cables.${name}.server is ${server}, but devices has ${names(devices)}; correct it or add the device`)
+    .map(
+      ({ name, server }) =>
+        `${file}: cables.${name}.server is ${server}, but devices has ${names(devices)}; correct it or add the device`,
+    )
 
 const cableClientsExist: Rule = ({ file, cables, devices, panel }) => {
   const known = [...devices, ...(panel ? [{ name: PANEL }] : [])]
   return cables.flatMap(({ name, clients }) =>
     clients
       .filter((client) => !known.some((each) => each.name === client))
-      .map((client) => `${file}: cables.${name}.clients has ${client}, but the machine side has ${names(known)}; correct it or remove it`),
+      .map(
+        (client) =>
+          `${file}: cables.${name}.clients has ${client}, but the machine side has ${names(known)}; correct it or remove it`,
+      ),
   )
 }
 
 const cablesHaveNoCycle: Rule = ({ file, cables }) =>
   cables.flatMap(({ name, server, clients }, index) => {
     if (clients.includes(server))
-      return [`${file}: cables.${name}.clients has ${server}, which is also its server: it would wait for itself; remove it`]
+      return [
+        `${file}: cables.${name}.clients has ${server}, which is also its server: it would wait for itself; remove it`,
+      ]
     const way = wayFrom(server, new Set(clients), cables.slice(0, index + 1))
     if (!way) return []
-    return [`${file}: cables.${name} closes the circle ${[way.at(-1), ...way].join(' → ')}: each would wait for the next; remove one of these cables`]
+    return [
+      `${file}: cables.${name} closes the circle ${[way.at(-1), ...way].join(' → ')}: each would wait for the next; remove one of these cables`,
+    ]
   })
 
 /** Who calls whom, from `start` to one of `goals`: the processes on the way; undefined when there is none. */
@@ -308,13 +386,33 @@ function wayFrom(start: string, goals: ReadonlySet<string>, cables: Manifest['ca
 // ------------------------------------------------------------------
 
 const RULES: readonly Rule[] = [
-  imageExists, nameIsFree,
-  bankIsWhole, banksFit, rootBanksExist,
-  arenaIsWhole, arenaHasBank, bankExists, bankIsRoots, arenasFit, limitsSuffice,
-  overrideFits, portsAreRanges, portsAreApart, framesArePages, framesAreApart,
-  irqSharingIsAgreed, sharedIsLevel, irqFitsTrigger, rootDevicesExist,
-  namedPortsExist, namedIrqsExist, namedFramesExist, claimsAreApart,
-  cableServerExists, cableClientsExist, cablesHaveNoCycle,
+  imageExists,
+  nameIsFree,
+  bankIsWhole,
+  banksFit,
+  rootBanksExist,
+  arenaIsWhole,
+  arenaHasBank,
+  bankExists,
+  bankIsRoots,
+  arenasFit,
+  limitsSuffice,
+  overrideFits,
+  portsAreRanges,
+  portsAreApart,
+  framesArePages,
+  framesAreApart,
+  irqSharingIsAgreed,
+  sharedIsLevel,
+  irqFitsTrigger,
+  rootDevicesExist,
+  namedPortsExist,
+  namedIrqsExist,
+  namedFramesExist,
+  claimsAreApart,
+  cableServerExists,
+  cableClientsExist,
+  cablesHaveNoCycle,
 ]
 
 export function checkManifest(manifest: Manifest): void {

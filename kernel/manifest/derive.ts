@@ -60,7 +60,9 @@ const NOTHING = { endpoints: [], ports: [], irqs: [], frames: [], deviceMemory: 
 export function deriveCeilings(manifest: CheckedManifest): Ceilings {
   const all = [
     rootCeiling(manifest),
-    ...(manifest.panel ? [{ ...NOTHING, name: PANEL, role: 'panel' as const, endpoints: cablesOf(manifest, PANEL) }] : []),
+    ...(manifest.panel
+      ? [{ ...NOTHING, name: PANEL, role: 'panel' as const, endpoints: cablesOf(manifest, PANEL) }]
+      : []),
     ...manifest.devices.map((device) => deviceCeiling(manifest, device)),
     ...manifest.images.map((image) => imageCeiling(manifest, image)),
   ]
@@ -82,7 +84,13 @@ function rootCeiling({ root, devices, banks }: Manifest): Ceiling {
 }
 
 function deviceCeiling(manifest: Manifest, { name, ports, irqs, mmio, memory, dma }: ManifestDevice): Ceiling {
-  return { ...NOTHING, name, role: 'device', endpoints: cablesOf(manifest, name), serves: { ports, irqs, mmio, memory, dma } }
+  return {
+    ...NOTHING,
+    name,
+    role: 'device',
+    endpoints: cablesOf(manifest, name),
+    serves: { ports, irqs, mmio, memory, dma },
+  }
 }
 
 const cablesOf = ({ cables }: Manifest, process: string): EndpointCeiling[] => [
@@ -100,7 +108,7 @@ function imageCeiling(manifest: Manifest, { name, needs, arena, bank }: Manifest
     role: 'image',
     endpoints: needs.interfaces.length ? [{ name: ROOT_ENDPOINT, rights: CALLER }] : [],
     ports: either(needs.ports, ({ ports }) => ports),
-    irqs: either(needs.irqs, ({ irqs }) => irqs.map(({ irq }) => irq)),
+    irqs: [...new Set(either(needs.irqs, ({ irqs }) => irqs.map(({ irq }) => irq)))],
     frames: either(needs.mmio, ({ mmio }) => mmio),
     deviceMemory: either(needs.memory, ({ memory }) => memory),
     memory: bank === undefined ? [] : [{ bank, bytes: arena }],
@@ -111,8 +119,10 @@ function imageCeiling(manifest: Manifest, { name, needs, arena, bank }: Manifest
 function isClaimed({ root, images }: Manifest, device: ManifestDevice): boolean {
   const named = <T>(need: readonly T[] | 'assigned', meets: (item: T) => boolean): boolean =>
     need !== 'assigned' && need.some(meets)
-  const meets = (ranges: readonly MmioRange[]) => (one: MmioRange): boolean =>
-    ranges.some(({ base, length }) => one.base < base + length && base < one.base + one.length)
+  const meets =
+    (ranges: readonly MmioRange[]) =>
+    (one: MmioRange): boolean =>
+      ranges.some(({ base, length }) => one.base < base + length && base < one.base + one.length)
   return (
     root.devices.includes(device.name) ||
     images.some(
@@ -148,7 +158,9 @@ function allows(ceiling: Ceiling, capability: Capability): boolean {
     case 'deviceMemory':
       return ceiling.deviceMemory.some((range) => isInRange(capability, range))
     case 'memory':
-      return ceiling.memory.some(({ bank, bytes }) => bank === capability.bank && isWithin(1, capability.bytes, 0, bytes))
+      return ceiling.memory.some(
+        ({ bank, bytes }) => bank === capability.bank && isWithin(1, capability.bytes, 0, bytes),
+      )
     case 'dma':
       return ceiling.dma.includes(capability.device)
   }

@@ -12,7 +12,16 @@ import { basename } from 'node:path'
 import type { ManifestView, MmioRange, PortRange } from '#sel4/api'
 import { checkManifest } from './check.ts'
 import { filesUnder, type FoundFile, type ImageKind, type ManifestFiles } from './files.ts'
-import { type Bank, type CheckedManifest, type Limits, type Manifest, type ManifestDevice, ManifestError, type ManifestImage, type Needs } from './manifest.ts'
+import {
+  type Bank,
+  type CheckedManifest,
+  type Limits,
+  type Manifest,
+  type ManifestDevice,
+  ManifestError,
+  type ManifestImage,
+  type Needs,
+} from './manifest.ts'
 import * as schema from './schema.ts'
 import { readJson, shapeProblems } from './shape.ts'
 import { parseAddress, parseSize } from './units.ts'
@@ -30,7 +39,9 @@ export function loadManifest(launchPath: string, root: string): CheckedManifest 
   try {
     text = readFileSync(launchPath, 'utf8')
   } catch (error) {
-    throw new ManifestError([`${launchPath} cannot be read (${(error as NodeJS.ErrnoException).code}); give the path of a launch.json`])
+    throw new ManifestError([
+      `${launchPath} cannot be read (${(error as NodeJS.ErrnoException).code}); give the path of a launch.json`,
+    ])
   }
   return parseManifest(basename(launchPath), text, filesUnder(root))
 }
@@ -70,7 +81,13 @@ class Reader {
       devices: Object.entries(this.launch.devices).flatMap(([name, device]) => this.device(name, device)),
       cables: Object.entries(cables).map(([name, cable]) => ({ name, ...cable })),
       ...(panel && { panel: { image: panel.image, terminal: panel.terminal ?? false, config: panel.config ?? {} } }),
-      root: { image: root.image, banks: root.banks, devices: root.devices ?? [], config: root.config ?? {}, limits: limitsOf(root.limits) },
+      root: {
+        image: root.image,
+        banks: root.banks,
+        devices: root.devices ?? [],
+        config: root.config ?? {},
+        limits: limitsOf(root.limits),
+      },
       images: Object.entries(this.launch.images).flatMap(([name, image]) => this.image(name, image)),
       missing: this.missing,
     }
@@ -78,7 +95,10 @@ class Reader {
     return manifest
   }
 
-  private device(name: string, { image, config = {}, device = {} }: schema.Launch['devices'][string]): ManifestDevice[] {
+  private device(
+    name: string,
+    { image, config = {}, device = {} }: schema.Launch['devices'][string],
+  ): ManifestDevice[] {
     const found = this.describe('device', `devices.${name}`, image)
     if (!found) return []
     const value = found.value as schema.Device
@@ -90,13 +110,24 @@ class Reader {
         .filter((key) => device[key])
         .map((key) => [key, { given: device[key]?.length ?? 0, declared: value[key].length }]),
     )
-    return [{
-      name, image, config, ports, overrides, file: found.file,
-      irqs: value.irqs.map(({ irq, trigger, shared = false }, i) => ({ irq: device.irqs?.[i] ?? irq, trigger, shared })),
-      mmio: moved(value.mmio, device.mmio),
-      memory: moved(value.memory, device.memory),
-      dma: value.dma,
-    }]
+    return [
+      {
+        name,
+        image,
+        config,
+        ports,
+        overrides,
+        file: found.file,
+        irqs: value.irqs.map(({ irq, trigger, shared = false }, i) => ({
+          irq: device.irqs?.[i] ?? irq,
+          trigger,
+          shared,
+        })),
+        mmio: moved(value.mmio, device.mmio),
+        memory: moved(value.memory, device.memory),
+        dma: value.dma,
+      },
+    ]
   }
 
   private image(name: string, entry: schema.Launch['images'][string]): ManifestImage[] {
@@ -105,14 +136,19 @@ class Reader {
     if (!found) return []
     const value = found.value as schema.Needs
     const merged = value.nt || nt ? { ...value.nt, ...nt } : undefined
-    return [{
-      name, image, config, file: found.file,
-      arena: parseSize(arena),
-      limits: limitsOf(limits),
-      needs: needsOf(value.needs),
-      ...(bank !== undefined && { bank }),
-      ...(merged && { nt: merged }),
-    }]
+    return [
+      {
+        name,
+        image,
+        config,
+        file: found.file,
+        arena: parseSize(arena),
+        limits: limitsOf(limits),
+        needs: needsOf(value.needs),
+        ...(bank !== undefined && { bank }),
+        ...(merged && { nt: merged }),
+      },
+    ]
   }
 
   /** An image's description, its shape checked; remembers what is wrong and goes on, so that all is reported at once. */
@@ -185,7 +221,8 @@ function banksOf({ banks }: schema.Launch): Bank[] {
 export function viewOf(manifest: CheckedManifest): ManifestView {
   const images = manifest.images.map(({ name, nt, arena }) => [name, { ...(nt && { nt }), arena }] as const)
   const devices = manifest.devices.map(
-    ({ name, image, ports, irqs, mmio }) => [name, { device: image, ports, irqs: irqs.map(({ irq }) => irq), mmio }] as const,
+    ({ name, image, ports, irqs, mmio }) =>
+      [name, { device: image, ports, irqs: irqs.map(({ irq }) => irq), mmio }] as const,
   )
   return { images: Object.fromEntries(images), devices: Object.fromEntries(devices) }
 }

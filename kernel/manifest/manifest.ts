@@ -69,7 +69,11 @@ export interface Manifest {
   readonly banks: readonly Bank[]
   readonly devices: readonly ManifestDevice[]
   readonly cables: readonly Cable[]
-  readonly panel?: { readonly image: string; readonly terminal: boolean; readonly config: Readonly<Record<string, unknown>> }
+  readonly panel?: {
+    readonly image: string
+    readonly terminal: boolean
+    readonly config: Readonly<Record<string, unknown>>
+  }
   readonly root: {
     readonly image: string
     readonly banks: readonly string[]

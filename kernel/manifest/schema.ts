@@ -16,9 +16,12 @@ const closed = { additionalProperties: false }
 /** A name becomes part of file, socket and process names. */
 const NAME = '^[a-z][a-z0-9-]{0,31}$'
 
-export const Size = Type.Union([Type.String({ pattern: '^[0-9]{1,9} (B|KiB|MiB|GiB)$' }), Type.Integer({ minimum: 0 })], {
-  expects: 'a size such as "64 MiB" (B, KiB, MiB or GiB) or a number of bytes',
-})
+export const Size = Type.Union(
+  [Type.String({ pattern: '^[0-9]{1,9} (B|KiB|MiB|GiB)$' }), Type.Integer({ minimum: 0 })],
+  {
+    expects: 'a size such as "64 MiB" (B, KiB, MiB or GiB) or a number of bytes',
+  },
+)
 export const Address = Type.Union(
   [Type.String({ pattern: '^0x[0-9a-fA-F]{1,13}$' }), Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })],
   { expects: 'a number such as "0x60" or 96' },

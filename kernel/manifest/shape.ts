@@ -14,11 +14,19 @@ export function readJson(file: string, text: string): unknown {
   try {
     value = JSON.parse(text)
   } catch (error) {
-    throw new ManifestError([`${file} is not JSON: ${(error as Error).message}; correct it there`])
+    throw new ManifestError([`${file} is not JSON${placeOf(error as Error, text)}; correct it there`])
   }
   const twice = duplicateKeys(text)
   if (twice.length === 0) return value
   throw new ManifestError(twice.map((key) => `${file}: ${key} is given twice; only one can hold, remove the other`))
+}
+
+/** Where JSON.parse stopped, when its message says so: the words themselves differ between versions of Node. */
+function placeOf({ message }: Error, text: string): string {
+  const position = /position (\d+)/.exec(message)?.[1]
+  if (position === undefined) return message.includes('end of JSON') ? ': it ends too early' : ''
+  const lines = text.slice(0, Number(position)).split('\n')
+  return `: line ${lines.length}, column ${lines[lines.length - 1].length + 1}`
 }
 
 /** typebox's error, as far as it is used here. */
@@ -42,9 +50,13 @@ function sentencesOf(file: string, schema: TSchema, value: unknown, finding: Fin
   if (keyword === 'boolean') return []
   const node = at(schema, partsOf(finding.schemaPath.slice(1))) as Node
   if (keyword === 'additionalProperties')
-    return (params as { additionalProperties: string[] }).additionalProperties.map((key) => unknownKey(file, node, path, key))
+    return (params as { additionalProperties: string[] }).additionalProperties.map((key) =>
+      unknownKey(file, node, path, key),
+    )
   if (keyword === 'required')
-    return (params as { requiredProperties: string[] }).requiredProperties.map((key) => missingKey(file, node, path, key))
+    return (params as { requiredProperties: string[] }).requiredProperties.map((key) =>
+      missingKey(file, node, path, key),
+    )
   const expects = node?.expects ?? (node?.type === 'object' ? 'an object' : 'something else')
   return [`${file}: ${where(path)} is ${shown(at(value, path))}, but must be ${expects}; correct it there`]
 }

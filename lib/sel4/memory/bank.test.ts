@@ -1,12 +1,21 @@
 /** Banks between processes: what one writes the other reads; what is taken away ends whoever touches it. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readSync, rmSync, statSync, openSync, closeSync, writeFileSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  mkdtempSync,
+  readSync,
+  rmSync,
+  statSync,
+  openSync,
+  closeSync,
+  writeFileSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { checkSpace, createBank, openBank, protectNone } from './bank.ts'
 import { checkPlatform } from './libc.ts'
-import { dieWithParent, parentPid } from './process.ts'
 
 const MIB = 1024 * 1024
 const onLinux = process.platform === 'linux' ? describe : describe.skip
@@ -91,18 +100,13 @@ onLinux('banks', () => {
     const { signal, stderr } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' })
     expect(signal, stderr).to.equal('SIGSEGV')
   }).timeout(10_000)
-
-  it('know the parent', () => {
-    expect(parentPid()).to.equal(process.ppid)
-    const script = `require('ts-node/register/transpile-only'); const { dieWithParent } = require(${JSON.stringify(join(__dirname, 'process.ts'))})
-      process.exit(dieWithParent(${process.pid}) && !dieWithParent(1) ? 7 : 8)`
-    expect(spawnSync(process.execPath, ['-e', script]).status).to.equal(7)
-  }).timeout(10_000)
 })
 
 describe('checkPlatform', () => {
   it('names what is needed and what is there', () => {
-    expect(() => checkPlatform('darwin', 'arm64')).to.throw('needs 64-bit Linux and its C library, but this is darwin on arm64')
+    expect(() => checkPlatform('darwin', 'arm64')).to.throw(
+      'needs 64-bit Linux and its C library, but this is darwin on arm64',
+    )
     expect(() => checkPlatform('linux', 'ia32')).to.throw('this is linux on ia32')
   })
 })

@@ -27,23 +27,28 @@ describe('IommuTable', () => {
       revoke: fc.boolean(),
     })
     fc.assert(
-      fc.property(fc.array(range, { maxLength: 20 }), fc.nat(LIMIT - 1), fc.integer({ min: 1, max: LIMIT }), (steps, at, length) => {
-        const iommu = table()
-        const model = { read: new Set<number>(), write: new Set<number>() }
-        for (const { page, pages, access, revoke } of steps) {
-          const count = Math.min(pages, 64 - page)
-          iommu[revoke ? 'revoke' : 'grant'](page * 4096, count * 4096, access)
-          for (const kind of ['read', 'write'] as const)
-            for (let i = page; i < page + count && (access === kind || access === 'readwrite'); i++)
-              model[kind][revoke ? 'delete' : 'add'](i)
-        }
-        for (const kind of ['read', 'write'] as const) {
-          const { first, end } = pagesOf(at, length) as { first: number; end: number }
-          let expected = end <= 64
-          for (let i = first; i < end; i++) expected &&= model[kind].has(i)
-          expect(iommu.allows(at, length, kind)).to.equal(expected)
-        }
-      }),
+      fc.property(
+        fc.array(range, { maxLength: 20 }),
+        fc.nat(LIMIT - 1),
+        fc.integer({ min: 1, max: LIMIT }),
+        (steps, at, length) => {
+          const iommu = table()
+          const model = { read: new Set<number>(), write: new Set<number>() }
+          for (const { page, pages, access, revoke } of steps) {
+            const count = Math.min(pages, 64 - page)
+            iommu[revoke ? 'revoke' : 'grant'](page * 4096, count * 4096, access)
+            for (const kind of ['read', 'write'] as const)
+              for (let i = page; i < page + count && (access === kind || access === 'readwrite'); i++)
+                model[kind][revoke ? 'delete' : 'add'](i)
+          }
+          for (const kind of ['read', 'write'] as const) {
+            const { first, end } = pagesOf(at, length) as { first: number; end: number }
+            let expected = end <= 64
+            for (let i = first; i < end; i++) expected &&= model[kind].has(i)
+            expect(iommu.allows(at, length, kind)).to.equal(expected)
+          }
+        },
+      ),
     )
   })
 
@@ -51,7 +56,17 @@ describe('IommuTable', () => {
     const iommu = table()
     iommu.grant(0, LIMIT, 'readwrite')
     expect(iommu.allows(0, LIMIT, 'write')).to.equal(true)
-    for (const [address, length] of [[-1, 2], [0, 0], [0, -1], [0, LIMIT + 1], [Number.NaN, 1], [0.5, 1], [2 ** 53, 1], [2 ** 53 - 1, 1], [0, Number.POSITIVE_INFINITY]])
+    for (const [address, length] of [
+      [-1, 2],
+      [0, 0],
+      [0, -1],
+      [0, LIMIT + 1],
+      [Number.NaN, 1],
+      [0.5, 1],
+      [2 ** 53, 1],
+      [2 ** 53 - 1, 1],
+      [0, Number.POSITIVE_INFINITY],
+    ])
       expect(iommu.allows(address, length, 'read'), `${address} +${length}`).to.equal(false)
     expect(() => iommu.grant(LIMIT, 1, 'read')).to.throw('not in the physical address space')
   })

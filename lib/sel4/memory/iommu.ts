@@ -30,7 +30,8 @@ export const iommuTableBytes = (physicalLimit: number = PHYSICAL_LIMIT): number 
 
 /** The pages a range touches, `end` excluded; undefined for what is no range of non-negative bytes. */
 export function pagesOf(physicalAddress: number, length: number): { first: number; end: number } | undefined {
-  const valid = Number.isSafeInteger(physicalAddress) && Number.isSafeInteger(length) && physicalAddress >= 0 && length > 0
+  const valid =
+    Number.isSafeInteger(physicalAddress) && Number.isSafeInteger(length) && physicalAddress >= 0 && length > 0
   if (!valid || !Number.isSafeInteger(physicalAddress + length)) return undefined
   return { first: Math.floor(physicalAddress / IOMMU_PAGE), end: Math.ceil((physicalAddress + length) / IOMMU_PAGE) }
 }

@@ -77,7 +77,8 @@ function load(): Libc {
       if (address === MAP_FAILED) return { errno: koffi.errno() }
       return { address: Number(address), memory: koffi.view(pointer, length) }
     },
-    mapOver: (address, length, protection, flags) => Number(remap(address, length, protection, flags, -1, 0)) === address,
+    mapOver: (address, length, protection, flags) =>
+      Number(remap(address, length, protection, flags, -1, 0)) === address,
     prctl: (option, value) => prctl(option, value, 0, 0, 0),
     getppid: () => getppid(),
     errnoName: (errno) => Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`,

@@ -1,4 +1,7 @@
 /** The shared region of a device frame: order, pushing of writes, and both sides' lies. */
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { DeviceRegisters, DriverRegisters, RING_ENTRIES, registersBytes } from './registers.ts'
@@ -12,6 +15,23 @@ const setUp = (frame = FRAME) => {
 }
 const register = fc.nat(FRAME / 4 - 1).map((n) => n * 4)
 const word = fc.nat(0xffffffff)
+
+/** Writes and reads as fast as it can; returns how many reads were answered from the region. */
+function race(driver: DriverRegisters): number {
+  let answered = 0
+  let turn = 0
+  for (let value = 1; value <= 20_000; value++) {
+    for (let tries = 0; !driver.post(0, value); ) if (++tries > 1e9) throw new Error('the device stands still')
+    for (let spins = 0; spins < 200 && !driver.consumedAll(); spins++);
+    const shown = driver.readPublished(0)
+    if (shown !== undefined) answered++
+    if (shown !== undefined && shown !== value) throw new Error(`wrote ${value}, read ${shown}`)
+    const next = driver.readPublished(4) ?? turn
+    if (next < turn) throw new Error(`the count went back from ${turn} to ${next}`)
+    turn = next
+  }
+  return answered
+}
 
 describe('DeviceRegisters and DriverRegisters', () => {
   it('deliver writes in order and count them when the handler has returned', () => {
@@ -97,7 +117,8 @@ describe('DeviceRegisters and DriverRegisters', () => {
               chip.set(offset, value)
             })
             expect(got).to.deep.equal(posted.splice(0))
-          } else expect(driver.readPublished(step.offset)).to.equal(posted.length === 0 ? chip.get(step.offset) : undefined)
+          } else
+            expect(driver.readPublished(step.offset)).to.equal(posted.length === 0 ? chip.get(step.offset) : undefined)
         }
       }),
       { numRuns: 60 },
@@ -106,27 +127,31 @@ describe('DeviceRegisters and DriverRegisters', () => {
 
   it('never touch memory outside the frame, whatever the other side writes', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(2047), word), { maxLength: 60 }), fc.array(register, { maxLength: 5 }), (wild, offsets) => {
-        const bytes = registersBytes(FRAME)
-        const around = new Uint8Array(new SharedArrayBuffer(bytes + 8192)).fill(0xee)
-        const region = around.subarray(4096, 4096 + bytes).fill(0)
-        const device = new DeviceRegisters(region, FRAME)
-        const driver = new DriverRegisters(region, FRAME)
-        const words = new Uint32Array(region.buffer, region.byteOffset, bytes / 4)
-        for (const offset of offsets) driver.post(offset, 1)
-        for (const [index, value] of wild) words[index % words.length] = value
-        let delivered = 0
-        device.drain((offset) => {
-          expect(offset % 4).to.equal(0)
-          expect(offset).to.be.within(0, FRAME - 4)
-          device.publish(offset, ++delivered)
-        })
-        expect(delivered).to.be.at.most(RING_ENTRIES)
-        for (const offset of offsets) driver.readPublished(offset)
-        driver.post(0, 1)
-        expect(around.subarray(0, 4096).every((byte) => byte === 0xee)).to.equal(true)
-        expect(around.subarray(4096 + bytes).every((byte) => byte === 0xee)).to.equal(true)
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat(2047), word), { maxLength: 60 }),
+        fc.array(register, { maxLength: 5 }),
+        (wild, offsets) => {
+          const bytes = registersBytes(FRAME)
+          const around = new Uint8Array(new SharedArrayBuffer(bytes + 8192)).fill(0xee)
+          const region = around.subarray(4096, 4096 + bytes).fill(0)
+          const device = new DeviceRegisters(region, FRAME)
+          const driver = new DriverRegisters(region, FRAME)
+          const words = new Uint32Array(region.buffer, region.byteOffset, bytes / 4)
+          for (const offset of offsets) driver.post(offset, 1)
+          for (const [index, value] of wild) words[index % words.length] = value
+          let delivered = 0
+          device.drain((offset) => {
+            expect(offset % 4).to.equal(0)
+            expect(offset).to.be.within(0, FRAME - 4)
+            device.publish(offset, ++delivered)
+          })
+          expect(delivered).to.be.at.most(RING_ENTRIES)
+          for (const offset of offsets) driver.readPublished(offset)
+          driver.post(0, 1)
+          expect(around.subarray(0, 4096).every((byte) => byte === 0xee)).to.equal(true)
+          expect(around.subarray(4096 + bytes).every((byte) => byte === 0xee)).to.equal(true)
+        },
+      ),
       { numRuns: 40 },
     )
   })
@@ -181,6 +206,30 @@ describe('DeviceRegisters and DriverRegisters', () => {
     device.drain((_, value) => seen.push(value))
     expect(seen).to.deep.equal([1, 2, 4])
   })
+
+  it('never show a driver less than its own writes, with the device on another processor', async () => {
+    const region = new Uint8Array(new SharedArrayBuffer(registersBytes(FRAME)))
+    const stop = new Int32Array(new SharedArrayBuffer(4))
+    // Register 0 holds what was written last; register 4 counts, and is withdrawn and shown again at every turn.
+    const device = `require('ts-node/register/transpile-only')
+      const { parentPort, workerData: { region, stop } } = require('node:worker_threads')
+      const { DeviceRegisters } = require(${JSON.stringify(join(__dirname, 'registers.ts'))})
+      const device = new DeviceRegisters(region, ${FRAME})
+      parentPort.postMessage('ready')
+      for (let turn = 1; !Atomics.load(stop, 0); turn++) {
+        device.unpublish(4)
+        device.drain((offset, value) => device.publish(offset, value))
+        device.publish(4, turn)
+      }`
+    const worker = new Worker(device, { eval: true, workerData: { region, stop } })
+    try {
+      await once(worker, 'message')
+      expect(race(new DriverRegisters(region, FRAME))).to.be.greaterThan(0)
+    } finally {
+      Atomics.store(stop, 0, 1)
+      await worker.terminate()
+    }
+  }).timeout(10_000)
 
   it('keep the two sides on pages of their own', () => {
     expect(registersBytes(FRAME) % 4096).to.equal(0)

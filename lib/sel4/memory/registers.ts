@@ -59,8 +59,7 @@ const VALID = 16
 const FRAME_LIMIT = 1024 * 1024
 
 const validWords = (frame: number): number => Math.ceil(frame / 4 / 32)
-const devicePartBytes = (frame: number): number =>
-  Math.ceil(((VALID + validWords(frame)) * 4 + frame) / PAGE) * PAGE
+const devicePartBytes = (frame: number): number => Math.ceil(((VALID + validWords(frame)) * 4 + frame) / PAGE) * PAGE
 
 /** The size of the shared region of a frame `frame` bytes long: a whole number of pages. */
 export function registersBytes(frame: number): number {
@@ -78,7 +77,8 @@ interface Parts {
 
 function partsOf(region: Uint8Array, frame: number): Parts {
   const bytes = registersBytes(frame)
-  if (region.byteLength < bytes) throw new RangeError(`The region of this frame is ${bytes} bytes, not ${region.byteLength}`)
+  if (region.byteLength < bytes)
+    throw new RangeError(`The region of this frame is ${bytes} bytes, not ${region.byteLength}`)
   return {
     driver: new Uint32Array(region.buffer, region.byteOffset, PAGE / 4),
     device: new Uint32Array(region.buffer, region.byteOffset + PAGE, (bytes - PAGE) / 4),
@@ -107,7 +107,8 @@ export class DriverRegisters {
 
   /** Appends a write; false when the ring is full and the device must be asked to drain first. */
   post(offset: number, value: number): boolean {
-    if (!isRegister(offset, this.frame)) throw new RangeError(`No register at offset ${offset} of a ${this.frame}-byte frame`)
+    if (!isRegister(offset, this.frame))
+      throw new RangeError(`No register at offset ${offset} of a ${this.frame}-byte frame`)
     if (this.pending() >= RING_ENTRIES) return false
     const { driver } = this.parts
     const slot = slotOf(this.tail)
@@ -223,7 +224,8 @@ export class DeviceRegisters {
   }
 
   private check(offset: number): void {
-    if (!isRegister(offset, this.frame)) throw new RangeError(`No register at offset ${offset} of a ${this.frame}-byte frame`)
+    if (!isRegister(offset, this.frame))
+      throw new RangeError(`No register at offset ${offset} of a ${this.frame}-byte frame`)
   }
 }
 
