@@ -451,7 +451,7 @@ describe('ahci', () => {
     void main(env)
     expect(await env.deliver(2, PciFunction, 'command', { command: 6 })).to.deep.equal({})
     expect(env.machine?.chip?.mmioRead?.(0, HBA.PORTS + PX.SSTS)).to.equal(0x133)
-    env.machine?.chip?.powerOff?.()
+    await env.machine?.chip?.powerOff?.()
     fs.truncateSync(file, 1000)
     const bad = fakeEnvironment({ name: 'ahci0', config, machine: {} })
     await main(bad).catch(() => {})

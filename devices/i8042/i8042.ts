@@ -16,6 +16,7 @@ import {
   CCB,
   CCB_POWER_ON,
   CCB_WRITABLE,
+  COMMAND,
   COMMAND_PORT,
   DATA_PORT,
   INTERFACE_TEST_PASSED,
@@ -40,20 +41,20 @@ interface OutputByte {
 type DataSink = (byte: number) => void
 
 /** Controller commands. 0x20–0x3F and 0x60–0x7F address the controller's RAM. [8042] "Commands" */
-const COMMANDS: Readonly<Record<number, { readonly name: string; readonly run: (it: I8042) => void }>> = {
-  0xa7: { name: 'DISABLE AUX', run: (it) => it.setCcb(it.ccb | CCB.AUX_DISABLE) },
-  0xa8: { name: 'ENABLE AUX', run: (it) => it.setCcb(it.ccb & ~CCB.AUX_DISABLE) },
-  0xa9: { name: 'TEST AUX', run: (it) => it.respond(INTERFACE_TEST_PASSED) },
-  0xaa: { name: 'SELF TEST', run: (it) => it.selfTest() },
-  0xab: { name: 'TEST KEYBOARD', run: (it) => it.respond(INTERFACE_TEST_PASSED) },
-  0xad: { name: 'DISABLE KEYBOARD', run: (it) => it.setCcb(it.ccb | CCB.KEYBOARD_DISABLE) },
-  0xae: { name: 'ENABLE KEYBOARD', run: (it) => it.setCcb(it.ccb & ~CCB.KEYBOARD_DISABLE) },
-  0xc0: { name: 'READ INPUT PORT', run: (it) => it.respond(INPUT_PORT) },
-  0xd0: { name: 'READ OUTPUT PORT', run: (it) => it.respond(it.readOutputPort()) },
-  0xd1: { name: 'WRITE OUTPUT PORT', run: (it) => it.awaitData((byte) => it.writeOutputPort(byte)) },
-  0xd2: { name: 'WRITE KEYBOARD BUFFER', run: (it) => it.awaitData((byte) => it.respond(byte)) },
-  0xd3: { name: 'WRITE AUX BUFFER', run: (it) => it.awaitData((byte) => it.respond(byte, true)) },
-  0xd4: { name: 'WRITE AUX', run: (it) => it.awaitData(() => it.auxTimeout()) },
+const COMMANDS: Readonly<Record<number, (it: I8042) => void>> = {
+  [COMMAND.DISABLE_AUX]: (it) => it.setCcb(it.ccb | CCB.AUX_DISABLE),
+  [COMMAND.ENABLE_AUX]: (it) => it.setCcb(it.ccb & ~CCB.AUX_DISABLE),
+  [COMMAND.TEST_AUX]: (it) => it.respond(INTERFACE_TEST_PASSED),
+  [COMMAND.SELF_TEST]: (it) => it.selfTest(),
+  [COMMAND.TEST_KEYBOARD]: (it) => it.respond(INTERFACE_TEST_PASSED),
+  [COMMAND.DISABLE_KEYBOARD]: (it) => it.setCcb(it.ccb | CCB.KEYBOARD_DISABLE),
+  [COMMAND.ENABLE_KEYBOARD]: (it) => it.setCcb(it.ccb & ~CCB.KEYBOARD_DISABLE),
+  [COMMAND.READ_INPUT_PORT]: (it) => it.respond(INPUT_PORT),
+  [COMMAND.READ_OUTPUT_PORT]: (it) => it.respond(it.readOutputPort()),
+  [COMMAND.WRITE_OUTPUT_PORT]: (it) => it.awaitData((byte) => it.writeOutputPort(byte)),
+  [COMMAND.WRITE_KEYBOARD_BUFFER]: (it) => it.awaitData((byte) => it.respond(byte)),
+  [COMMAND.WRITE_AUX_BUFFER]: (it) => it.awaitData((byte) => it.respond(byte, true)),
+  [COMMAND.WRITE_AUX]: (it) => it.awaitData(() => it.auxTimeout()),
 }
 /** Keyboard not locked, manufacturing jumper absent, 512 KiB or more on the board. [8042] "Input Port" */
 const INPUT_PORT = 0xa0
@@ -136,10 +137,11 @@ export class I8042 implements Chip {
   writeCommand(command: number): void {
     this.status |= STATUS.COMMAND
     this.dataSink = undefined
-    if (command >= 0x20 && command <= 0x3f) this.respond(this.ram[command & 0x1f])
-    else if (command >= 0x60 && command <= 0x7f) this.awaitData((byte) => this.writeRam(command & 0x1f, byte))
-    else if (command >= 0xf0) this.pulseOutputPort(command)
-    else COMMANDS[command]?.run(this)
+    const index = command & (RAM_BYTES - 1)
+    if (command - index === COMMAND.READ_RAM) this.respond(this.ram[index])
+    else if (command - index === COMMAND.WRITE_RAM) this.awaitData((byte) => this.writeRam(index, byte))
+    else if (command >= COMMAND.PULSE_OUTPUT_PORT) this.pulseOutputPort(command)
+    else COMMANDS[command]?.(this)
   }
   writeData(byte: number): void {
     this.status &= ~STATUS.COMMAND

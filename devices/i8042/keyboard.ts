@@ -11,7 +11,7 @@
  *
  * [KBD] IBM PS/2 Hardware Interface Technical Reference, "Keyboard (101/102-Key)"
  */
-import { KEYBOARD } from './registers.ts'
+import { KEYBOARD, KEYBOARD_COMMAND } from './registers.ts'
 import { Translator } from './translator.ts'
 
 /** Set 3 is refused with RESEND: the cable delivers set 2, and set 3 has no translation from it. */
@@ -29,17 +29,17 @@ interface Typed {
 type Command = (keyboard: Keyboard) => void
 
 /** [KBD] "Commands from the System". Commands with an argument wait for it; a new command aborts the waiting one. */
-const COMMANDS: Readonly<Record<number, { readonly name: string; readonly run: Command }>> = {
-  0xed: { name: 'SET LEDS', run: (it) => it.awaitArgument((value) => it.setLeds(value)) },
-  0xee: { name: 'ECHO', run: (it) => it.answer(KEYBOARD.ECHO) },
-  0xf0: { name: 'SELECT SCAN SET', run: (it) => it.awaitArgument((value) => it.selectScanSet(value)) },
-  0xf2: { name: 'READ ID', run: (it) => it.answer(KEYBOARD.ACK, ...KEYBOARD.ID) },
-  0xf3: { name: 'SET TYPEMATIC', run: (it) => it.awaitArgument((value) => it.setTypematic(value)) },
-  0xf4: { name: 'ENABLE', run: (it) => it.enable() },
-  0xf5: { name: 'DEFAULT DISABLE', run: (it) => it.setDefaults(false) },
-  0xf6: { name: 'SET DEFAULT', run: (it) => it.setDefaults(true) },
-  0xfe: { name: 'RESEND', run: (it) => it.resend() },
-  0xff: { name: 'RESET', run: (it) => it.bat() },
+const COMMANDS: Readonly<Record<number, Command>> = {
+  [KEYBOARD_COMMAND.SET_LEDS]: (it) => it.awaitArgument((value) => it.setLeds(value)),
+  [KEYBOARD_COMMAND.ECHO]: (it) => it.answer(KEYBOARD.ECHO),
+  [KEYBOARD_COMMAND.SELECT_SCAN_SET]: (it) => it.awaitArgument((value) => it.selectScanSet(value)),
+  [KEYBOARD_COMMAND.READ_ID]: (it) => it.answer(KEYBOARD.ACK, ...KEYBOARD.ID),
+  [KEYBOARD_COMMAND.SET_TYPEMATIC]: (it) => it.awaitArgument((value) => it.setTypematic(value)),
+  [KEYBOARD_COMMAND.ENABLE]: (it) => it.enable(),
+  [KEYBOARD_COMMAND.DEFAULT_DISABLE]: (it) => it.setDefaults(false),
+  [KEYBOARD_COMMAND.SET_DEFAULT]: (it) => it.setDefaults(true),
+  [KEYBOARD_COMMAND.RESEND]: (it) => it.resend(),
+  [KEYBOARD_COMMAND.RESET]: (it) => it.bat(),
 }
 
 export class Keyboard {
@@ -101,7 +101,7 @@ export class Keyboard {
     this.argument = undefined
     // Arguments are below 0x80; a command code in their place is taken as a command. [KBD] "Set/Reset Mode Indicators"
     if (argument && byte < 0x80) argument(byte)
-    else if (COMMANDS[byte]) COMMANDS[byte].run(this)
+    else if (COMMANDS[byte]) COMMANDS[byte](this)
     else this.answer(KEYBOARD.RESEND)
     this.ready()
   }

@@ -48,6 +48,40 @@ export const OUTPUT_PORT = {
   KEYBOARD_IRQ: 0x10,
 } as const
 
+/** Controller commands, written to COMMAND_PORT. [8042] "Commands" */
+export const COMMAND = {
+  /** 20–3F and 60–7F: RAM byte in bits 4–0; byte 0 is the command byte. */
+  READ_RAM: 0x20,
+  WRITE_RAM: 0x60,
+  DISABLE_AUX: 0xa7,
+  ENABLE_AUX: 0xa8,
+  TEST_AUX: 0xa9,
+  SELF_TEST: 0xaa,
+  TEST_KEYBOARD: 0xab,
+  DISABLE_KEYBOARD: 0xad,
+  ENABLE_KEYBOARD: 0xae,
+  READ_INPUT_PORT: 0xc0,
+  READ_OUTPUT_PORT: 0xd0,
+  WRITE_OUTPUT_PORT: 0xd1,
+  WRITE_KEYBOARD_BUFFER: 0xd2,
+  WRITE_AUX_BUFFER: 0xd3,
+  WRITE_AUX: 0xd4,
+  /** F0–FF: bits 3–0 low pulse the output port. */
+  PULSE_OUTPUT_PORT: 0xf0,
+} as const
+/** Keyboard commands, written to DATA_PORT. [KBD] "Commands from the System" */
+export const KEYBOARD_COMMAND = {
+  SET_LEDS: 0xed,
+  ECHO: 0xee,
+  SELECT_SCAN_SET: 0xf0,
+  READ_ID: 0xf2,
+  SET_TYPEMATIC: 0xf3,
+  ENABLE: 0xf4,
+  DEFAULT_DISABLE: 0xf5,
+  SET_DEFAULT: 0xf6,
+  RESEND: 0xfe,
+  RESET: 0xff,
+} as const
 export const SELF_TEST_PASSED = 0x55
 export const INTERFACE_TEST_PASSED = 0x00
 
@@ -79,4 +113,7 @@ export const SET2_TO_SET1: readonly number[] = [
   0x52, 0x53, 0x50, 0x4c, 0x4d, 0x48, 0x01, 0x45, 0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
 ]
 /** F7 and Alt+SysRq lie above 0x7f. */
-export const SET2_TO_SET1_HIGH: Readonly<Record<number, number>> = { 0x83: 0x41, 0x84: 0x54 }
+export const SET2_TO_SET1_HIGH: ReadonlyMap<number, number> = new Map([
+  [0x83, 0x41],
+  [0x84, 0x54],
+])

@@ -18,7 +18,7 @@ export class Translator {
       this.breaking = true
       return undefined
     }
-    const code = byte < 0x80 ? SET2_TO_SET1[byte] : (SET2_TO_SET1_HIGH[byte] ?? byte)
+    const code = byte < 0x80 ? SET2_TO_SET1[byte] : (SET2_TO_SET1_HIGH.get(byte) ?? byte)
     const translated = this.breaking ? code | 0x80 : code
     this.breaking = false
     return translated
