@@ -5,7 +5,15 @@
  * the driver or device it was made for and is named by an object, because authority is a capability and nothing is global.
  */
 import type { Of } from '#contracts/field'
-import type { EXTENT, FILE_SIZES, MDL as MDL_WIRE, Parameters, RESOURCE, RESOURCE_REQUIREMENT, Response } from '#contracts/wdm'
+import type {
+  EXTENT,
+  FILE_SIZES,
+  MDL as MDL_WIRE,
+  Parameters,
+  RESOURCE,
+  RESOURCE_REQUIREMENT,
+  Response,
+} from '#contracts/wdm'
 import type { NTSTATUS } from '#rtl'
 
 export type CM_PARTIAL_RESOURCE_DESCRIPTOR = Of<typeof RESOURCE>
@@ -18,7 +26,11 @@ export type DRIVER_ADD_DEVICE = (DriverObject: DRIVER_OBJECT, PhysicalDeviceObje
 export type DRIVER_UNLOAD = (DriverObject: DRIVER_OBJECT) => void | Promise<void>
 export type DRIVER_INITIALIZE = (DriverObject: DRIVER_OBJECT, RegistryPath: string) => NTSTATUS | Promise<NTSTATUS>
 /** Return STATUS_MORE_PROCESSING_REQUIRED to keep the IRP, anything else to let completion go on. */
-export type IO_COMPLETION_ROUTINE = (DeviceObject: DEVICE_OBJECT, Irp: IRP, Context: unknown) => NTSTATUS | Promise<NTSTATUS>
+export type IO_COMPLETION_ROUTINE = (
+  DeviceObject: DEVICE_OBJECT,
+  Irp: IRP,
+  Context: unknown,
+) => NTSTATUS | Promise<NTSTATUS>
 export type DRIVER_CANCEL = (DeviceObject: DEVICE_OBJECT, Irp: IRP) => void
 
 export interface DRIVER_OBJECT {
@@ -32,7 +44,12 @@ export interface DRIVER_OBJECT {
   /** The `config` object of the manifest. */
   readonly config: Readonly<Record<string, unknown>>
   /** Seams: the only clock, chance and log a driver has. */
-  readonly log: { debug(m: string, f?: object): void; info(m: string, f?: object): void; warn(m: string, f?: object): void; error(m: string, f?: object): void }
+  readonly log: {
+    debug(m: string, f?: object): void
+    info(m: string, f?: object): void
+    warn(m: string, f?: object): void
+    error(m: string, f?: object): void
+  }
   /** KeQueryPerformanceCounter: milliseconds, monotonic. */
   now(): number
   /** KeQuerySystemTime: 100 ns units since 1601 UTC. */
