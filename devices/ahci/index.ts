@@ -24,7 +24,7 @@ export const main: Main = async (env) => {
     ...(image && { disk: new AtaDisk(image, serialOf(env)) }),
   })
   machine.attach(chip)
-  await serveCable(env, cableName(env, `${env.name}-pci`), PciFunction, {
+  await serveCable(env, cableName(env, `pci-${env.name}`), PciFunction, {
     command: ({ command }) => {
       chip.command(command)
       return {}

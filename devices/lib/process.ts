@@ -5,7 +5,7 @@
  *   powered()             never resolves: a chip without a cable stays plugged in until the process is ended
  *   serveCable(env, …)    serves the chip's cable endpoint, or just stays powered when no cable is plugged in
  */
-import type { Handlers, Interface } from '#contracts/interface'
+import { type Handlers, type Interface, SERVE } from '#contracts/interface'
 import type { Caller, Environment, Machine } from '#sel4/api'
 
 export function machineOf(env: Environment): Machine {
@@ -21,7 +21,7 @@ export function serveCable<I extends Interface<any>>(
   handlers: Handlers<I, Caller>,
 ): Promise<never> {
   const endpoint = env.caps[cable]
-  return endpoint === undefined ? powered() : env.sel4.serve(endpoint, [{ iface, handlers }])
+  return endpoint === undefined ? powered() : env.sel4.serve(endpoint, [SERVE(iface, handlers)])
 }
 /** A cable's name: the manifest may choose another with `config.cable`. */
 export const cableName = (env: Environment, usual: string): string =>

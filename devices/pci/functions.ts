@@ -7,7 +7,7 @@
  *
  *   { "address": "00:1f.2", "vendor": "0x8086", "device": "0x2922", "class": "0x010601", "revision": 2,
  *     "subsystemVendor": "0x1af4", "subsystem": "0x1100", "bars": [{ "index": 5, "base": "0xfebf1000", "length": 4096 }],
- *     "interruptPin": 1, "interruptLine": 11, "msi": true, "command": 0, "cable": "ahci0-pci" }
+ *     "interruptPin": 1, "interruptLine": 11, "msi": true, "command": 0, "cable": "pci-ahci0" }
  */
 import { BARS } from './registers.ts'
 

@@ -21,7 +21,7 @@ const AHCI = {
   interruptPin: 1,
   interruptLine: 11,
   msi: true,
-  cable: 'ahci0-pci',
+  cable: 'pci-ahci0',
 }
 
 function bench() {
@@ -109,9 +109,9 @@ describe('pci host', () => {
     set(0x06, 2, 0xffff)
     set(0x08, 4, 0)
     expect(told).to.deep.equal([
-      ['ahci0-pci', 0x0547],
-      ['ahci0-pci', 0x0047],
-      ['ahci0-pci', 0x0006],
+      ['pci-ahci0', 0x0547],
+      ['pci-ahci0', 0x0047],
+      ['pci-ahci0', 0x0006],
     ])
     expect(get(0x04)).to.equal(0x00100006)
   })
@@ -150,7 +150,7 @@ describe('pci host', () => {
   it('calls over the cable, and ends with a sentence when there is none', async () => {
     const commands: number[] = []
     const config = { functions: [AHCI] }
-    const env = fakeEnvironment({ name: 'pci-host', caps: { 'ahci0-pci': 4 }, config, machine: {} })
+    const env = fakeEnvironment({ name: 'pci-host', caps: { 'pci-ahci0': 4 }, config, machine: {} })
     env.provide(4, PciFunction, {
       command: ({ command }) => {
         commands.push(command)
@@ -165,6 +165,6 @@ describe('pci host', () => {
     const lonely = fakeEnvironment({ name: 'pci-host', config, machine: {} })
     await main(lonely).catch(() => {})
     expect(lonely.ended?.code).to.equal(78)
-    expect(lonely.ended?.message).to.contain('No cable "ahci0-pci"')
+    expect(lonely.ended?.message).to.contain('No cable "pci-ahci0"')
   })
 })
