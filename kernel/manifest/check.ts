@@ -332,6 +332,19 @@ const claimsAreApart: Rule = ({ images, root, devices }) => {
   )
 }
 
+const irqClaimsAreApart: Rule = (manifest) => {
+  const shared = new Set(linesOf(manifest).flatMap((line) => (line.shared ? [line.irq] : [])))
+  const claims = manifest.images.flatMap(({ name, file, needs }) =>
+    (needs.irqs === 'assigned' ? [] : needs.irqs).map((irq) => ({ name, file, irq })),
+  )
+  return pairs(claims)
+    .filter(([one, two]) => one.irq === two.irq && !shared.has(one.irq))
+    .map(
+      ([one, two]) =>
+        `${two.file}: ${two.name} needs irq ${two.irq}, but it is ${one.name}'s (${one.file}) and the line is not "shared"; remove one claim`,
+    )
+}
+
 // ------------------------------------------------------------------ cables
 
 const cableServerExists: Rule = ({ file, cables, devices }) =>
@@ -410,6 +423,7 @@ const RULES: readonly Rule[] = [
   namedIrqsExist,
   namedFramesExist,
   claimsAreApart,
+  irqClaimsAreApart,
   cableServerExists,
   cableClientsExist,
   cablesHaveNoCycle,

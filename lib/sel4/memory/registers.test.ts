@@ -20,9 +20,10 @@ const word = fc.nat(0xffffffff)
 function race(driver: DriverRegisters): number {
   let answered = 0
   let turn = 0
-  for (let value = 1; value <= 20_000; value++) {
+  for (let value = 1; value <= 6_400; value++) {
     for (let tries = 0; !driver.post(0, value); ) if (++tries > 1e9) throw new Error('the device stands still')
-    for (let spins = 0; spins < 200 && !driver.consumedAll(); spins++);
+    // Now and then it waits for the device, so that some reads are answered even where the two share one processor.
+    for (let spins = value % 32 === 0 ? 1e9 : 200; spins > 0 && !driver.consumedAll(); spins--);
     const shown = driver.readPublished(0)
     if (shown !== undefined) answered++
     if (shown !== undefined && shown !== value) throw new Error(`wrote ${value}, read ${shown}`)
@@ -224,7 +225,7 @@ describe('DeviceRegisters and DriverRegisters', () => {
     const worker = new Worker(device, { eval: true, workerData: { region, stop } })
     try {
       await once(worker, 'message')
-      expect(race(new DriverRegisters(region, FRAME))).to.be.greaterThan(0)
+      expect(race(new DriverRegisters(region, FRAME))).to.be.at.least(200)
     } finally {
       Atomics.store(stop, 0, 1)
       await worker.terminate()
