@@ -14,7 +14,7 @@
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { lockFile } from './flock.ts'
+import { lockFile } from './file-lock.ts'
 import { lengthOf, sliceViews, type Views } from './views.ts'
 
 export type ImageMode = 'rw' | 'ro' | 'snapshot'
