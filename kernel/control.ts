@@ -76,12 +76,14 @@ async function trace(kernel: Kernel, ms = 1000): Promise<object> {
   await new Promise<void>((resolve) => kernel.host.alarm(Math.min(ms, TRACE_MAX_MS), resolve))
   kernel.tracing = false
   const events: object[] = []
+  let origin: number | undefined
   for (const process of everyone) {
-    const spans = ((await answerOf(kernel, process, ASK.spans)) ?? []) as (Span & { at?: number })[]
+    const spans = ((await answerOf(kernel, process, ASK.spans)) ?? []) as Span[]
+    for (const { start } of spans) origin ??= start
     void process.ask(ASK.trace, false)
     events.push({ ph: 'M', name: 'process_name', pid: process.pid, tid: 0, args: { name: process.name } })
     for (const { name, start, duration, trace: id, span, parent } of spans)
-      events.push({ ph: 'X', cat: 'ipc', name, pid: process.pid, tid: 0, ts: start * 1000, dur: duration * 1000, args: { trace: id, span, parent } })
+      events.push({ ph: 'X', cat: 'ipc', name, pid: process.pid, tid: 0, ts: Math.round((start - (origin ?? 0)) * 1000), dur: duration * 1000, args: { trace: id, span, parent } })
   }
   return { traceEvents: events, displayTimeUnit: 'ms' }
 }

@@ -261,5 +261,9 @@ export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invo
   [OP.dmaUnmap, rootOnly(dmaUnmap)],
   [OP.resetDevice, rootOnly(resetDevice)],
   [OP.shutdown, rootOnly(shutdown)],
+  [OP.watchDeaths, rootOnly((kernel) => {
+    kernel.watchDeaths()
+    return null
+  })],
   [OP.processes, rootOnly((kernel) => processList(kernel))],
 ])

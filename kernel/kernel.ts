@@ -35,6 +35,7 @@ const DEFAULT_WINDOW = 64
 const DEFAULT_LEASE_MS = 2000
 /** Restarts of a device or the panel the kernel allows in this many milliseconds. */
 const RESTARTS = { max: 10, perMs: 10_000 }
+const UNHEARD_MAX = 1000
 /** How long devices may take to close their files at the end. */
 const POWER_OFF_MS = 2000
 
@@ -69,6 +70,7 @@ export class Kernel {
   private readonly cables = new Map<string, Capability>()
   private readonly restarts = new Map<string, number[]>()
   private readonly lease: Lease
+  private unheard?: DeathReport[] = []
   private nextObject = 1
   private stopping?: { code: number; reason: string }
 
@@ -242,7 +244,7 @@ export class Kernel {
       answer = encode(KIND.RESULT, 0, 0, 0, sequence, await invocation(this, process, decodeBody(message)))
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error
-      answer = encode(KIND.RESULT, FLAG.ERROR, error.code, 0, sequence, error.message)
+      answer = encode(KIND.RESULT, FLAG.ERROR, error.code, 0, sequence, error.detail ?? null)
     }
     process.tell(answer)
   }
@@ -344,8 +346,18 @@ export class Kernel {
     if (reborn && device) this.startDevice(device, 'restart')
     else if (reborn) this.startPanel('restart')
     else if (device) device.giveUp()
-    if (kind !== 'panel') void this.root?.ask(ASK.death, report)
+    if (kind !== 'panel') this.reportDeath(report)
     else if (!reborn) void this.shutdown(1, `the front panel died ${RESTARTS.max} times`)
+  }
+  /** Deaths before the root task listens wait for it. */
+  private reportDeath(report: DeathReport): void {
+    if (!this.unheard) void this.root?.ask(ASK.death, report)
+    else if (this.unheard.length < UNHEARD_MAX) this.unheard.push(report)
+  }
+  watchDeaths(): void {
+    const waiting = this.unheard ?? []
+    this.unheard = undefined
+    for (const report of waiting) this.reportDeath(report)
   }
   async shutdown(code: number, reason: string): Promise<void> {
     if (this.stopping) return

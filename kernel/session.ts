@@ -41,6 +41,8 @@ export interface SessionHost {
 export class SessionTable {
   private readonly host: SessionHost
   private readonly sessions = new Map<number, Session>()
+  /** Slow sessions that are closed, with calls the receiver had taken and has yet to answer. */
+  private readonly draining = new Map<number, Session>()
   private readonly closing = new Set<Promise<unknown>>()
   private nextId = 1
 
@@ -99,8 +101,8 @@ export class SessionTable {
     sender.identities.set(token, identity)
     return identity
   }
-  private route({ cap, slow, receivers }: Session, { identity }: SessionInfo): Omit<RouteInfo, 'session' | 'window'> {
-    const where = { address: slow ? '' : receivers[0].address, identity }
+  private route({ cap, slow, receivers }: Session, { identity, target }: SessionInfo): Omit<RouteInfo, 'session' | 'window'> {
+    const where = { target, address: slow ? '' : receivers[0].address, identity }
     if (!(cap.object instanceof DeviceFrame)) return where
     const { device, region, physicalAddress, bytes } = cap.object
     return { ...where, frame: { extent: device.frames[region].extent, physicalAddress, length: bytes } }
@@ -109,6 +111,7 @@ export class SessionTable {
   async close(session: Session, died: boolean): Promise<void> {
     if (!session.open) return
     this.forget(session)
+    if (!died && session.unanswered.size) this.draining.set(session.id, session)
     const told = session.sender.ask(ASK.routeClosed, [[session.id], '', died])
     const confirmed = session.receivers.map((receiver) => receiver.ask(ASK.sessionClose, [session.id]))
     const all = Promise.all([told, ...confirmed])
@@ -141,7 +144,17 @@ export class SessionTable {
       for (const session of sessions) this.forget(session)
       tasks.push(receiver.ask(ASK.sessionClose, sessions.map(({ id }) => id)))
     }
+    this.abandon(process)
     await Promise.all(tasks)
+  }
+  /** What the dead had yet to answer will not be. */
+  private abandon(process: Process): void {
+    for (const session of this.draining.values()) {
+      if (session.sender !== process && !session.receivers.includes(process)) continue
+      this.draining.delete(session.id)
+      for (const sequence of session.unanswered.keys())
+        session.sender.tell(encode(KIND.REPLY, FLAG.ERROR, SEL4_ERROR.serverDied, session.id, sequence, null))
+    }
   }
 
   // ------------------------------------------------------------ slow path
@@ -149,7 +162,8 @@ export class SessionTable {
   relay(from: Process, message: Buffer): void {
     const session = this.sessions.get(sessionOf(message))
     const kind = message[0]
-    if (kind === KIND.REPLY || kind === KIND.CREDIT) return this.relayBack(session, from, message)
+    if (kind === KIND.REPLY || kind === KIND.CREDIT)
+      return this.relayBack(session ?? this.draining.get(sessionOf(message)), from, message)
     if (!isSound(message)) return this.host.faulted(from, 'malformed message')
     if (!session) return this.refuse(from, message)
     if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
@@ -167,6 +181,7 @@ export class SessionTable {
     else {
       session.unanswered.delete(sequence)
       session.outstanding--
+      if (!session.unanswered.size) this.draining.delete(session.id)
     }
     session.sender.tell(message)
   }

@@ -305,8 +305,10 @@ export class DmaFault extends Error {
 }
 export class Sel4Error extends Error {
   readonly code: number
+  readonly detail?: string
   constructor(name: Sel4ErrorName, detail?: string) {
     super(detail ? `${name}: ${detail}` : name)
+    this.detail = detail
     this.name = 'Sel4Error'
     this.code = SEL4_ERROR[name]
   }

@@ -27,7 +27,7 @@ export function connect(around: Surroundings): Promise<Environment> {
     const runtime: Runtime = new Runtime(
       transport,
       (error) => around.die(error, runtime),
-      () => clock.now(),
+      () => clock.systemTime() / 10_000,
       () => random.next(),
     )
     let booted = false

@@ -63,7 +63,7 @@ export class KernelRootTask implements RootTask {
     await this.runtime.invoke(OP.kill, [name])
   }
   onDeath(handler: (report: DeathReport) => void): void {
-    this.handlers.push(handler)
+    if (this.handlers.push(handler) === 1) void this.runtime.invoke(OP.watchDeaths, null)
   }
   allocate(domain: string, bytes: number): Promise<Memory> {
     return this.memory(OP.allocate, [domain, bytes])

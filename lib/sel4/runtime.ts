@@ -164,7 +164,8 @@ export class Runtime implements Sel4 {
 
   onGate(message: Buffer): void {
     const kind = message[0]
-    if (kind === KIND.CALL || kind === KIND.SEND) return this.incoming(undefined, message)
+    if (kind === KIND.CALL || kind === KIND.SEND || (kind >= KIND.PORT_IN && kind <= KIND.DOORBELL))
+      return this.incoming(undefined, message)
     if (kind === KIND.REPLY || kind === KIND.CREDIT) return this.onLink(this.kernelLink, message)
     if (kind === KIND.NOTIFY) return this.notified(message)
     if (kind === KIND.RESULT) return this.result(message)
@@ -246,6 +247,8 @@ export class Runtime implements Sel4 {
   private dispatch(pending: Pending): void {
     const { route, message } = pending
     const link = route.link as Link
+    if (!fits(message[0], route.info as RouteInfo))
+      return pending.reject(new Sel4Error('seL4_InvalidCapability', `it opens ${route.info?.target}`))
     route.credits--
     setSession(message, route.session)
     if (pending.expectsReply) {
@@ -405,7 +408,7 @@ export class Runtime implements Sel4 {
     if (!session || (identity ? !session.identity.equals(identity) : session.identity.length !== 0))
       return this.stranger(identity, message)
     if (!isSound(message)) return this.fault(session.info.session, message)
-    if (message[0] === KIND.DOORBELL) return this.deviceAccess?.(session, message)
+    if (message[0] === KIND.DOORBELL && !session.inbox) return this.deviceAccess?.(session, message)
     if (++session.outstanding > session.info.window) return this.fault(session.info.session, message)
     if (message[0] !== KIND.CALL && message[0] !== KIND.SEND) return this.access(session, message)
     if (!session.inbox) return this.fault(session.info.session, message)
@@ -607,5 +610,11 @@ export class Runtime implements Sel4 {
   async makeNotification(): Promise<CPtr> {
     return (await this.invoke(OP.makeNotification, null)) as CPtr
   }
+}
+/** The receiver checks too; here an honest mistake gets an honest answer. */
+function fits(kind: number, { target }: RouteInfo): boolean {
+  if (target === 'endpoint') return kind === KIND.CALL || kind === KIND.SEND
+  if (target === 'port') return kind === KIND.PORT_IN || kind === KIND.PORT_OUT
+  return kind === KIND.MMIO_READ
 }
 const portLabel = (port: number, width: number): number => (port & 0xffff) | (width << 16)

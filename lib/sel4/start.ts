@@ -36,7 +36,7 @@ export const hostClock = (): Clock => ({
 })
 function hostLog(name: string): Log {
   const level = process.env.NEPTUNE_LOG ?? 'info'
-  const logger = pino({ name, level }, pino.destination({ dest: 2, sync: true }))
+  const logger = pino({ base: { name, pid: process.pid }, level }, pino.destination({ dest: 2, sync: true }))
   const at = (write: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: object) =>
     logger[write](fields ?? {}, message)
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }

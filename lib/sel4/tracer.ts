@@ -7,7 +7,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 
 export interface Span {
   readonly name: string
-  /** Milliseconds of the process's clock. */
+  /** Milliseconds since 1601, the one clock all processes share. */
   readonly start: number
   readonly duration: number
   readonly trace: string

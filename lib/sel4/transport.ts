@@ -71,6 +71,7 @@ export interface SessionInfo {
 /** What the sender learns. */
 export interface RouteInfo {
   readonly session: number
+  readonly target: SessionInfo['target']
   readonly window: number
   /** Empty: through the kernel. */
   readonly address: string
