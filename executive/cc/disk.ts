@@ -4,26 +4,15 @@ import { IRP_MJ } from '#contracts/wdm'
 import { NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import type { DeviceObject } from '../io/device.ts'
+import { mdlOf } from '../io/irp-checks.ts'
 import type { Disk } from './metadata.ts'
 
 /** One IRP moves this much at most. */
 const TRANSFER_MAX = 256 * 1024
 const SLOT = 64 * 1024
-const PAGE_SHIFT = 12
-const PAGE_MASK = 0xfff
 const IRP_PAGING_IO = 0x200
 /** CTL_CODE(IOCTL_DISK_BASE, 0x17, METHOD_BUFFERED, FILE_READ_ACCESS). */
 const IOCTL_DISK_GET_LENGTH_INFO = 0x7405c
-
-/** The MDL of physically contiguous memory. */
-export function mdlOf(physicalAddress: number, length: number): { ByteOffset: number; ByteCount: number; Runs: number[] } {
-  const ByteOffset = physicalAddress & PAGE_MASK
-  return {
-    ByteOffset,
-    ByteCount: length,
-    Runs: [Math.floor(physicalAddress / (1 << PAGE_SHIFT)), Math.ceil((ByteOffset + length) / (1 << PAGE_SHIFT))],
-  }
-}
 
 export async function transfer(ex: Executive, device: DeviceObject, direction: 'read' | 'write', offset: number, physicalAddress: number, length: number): Promise<NTSTATUS> {
   const pieces: Promise<NTSTATUS>[] = []

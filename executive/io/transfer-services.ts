@@ -12,11 +12,11 @@ import type { SystemServices } from '#contracts/nt'
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_ERROR, NT_STATUS, NT_SUCCESS, StatusError } from '#rtl'
 import type { Caller } from '#sel4/api'
-import { mdlOf } from '../cc/disk.ts'
 import type { Executive } from '../executive.ts'
 import type { Process, UserBuffer } from '../ps/process.ts'
 import { FileObject } from './file.ts'
 import type { IrpResult } from './irp.ts'
+import { mdlOf } from './irp-checks.ts'
 
 type Services = Handlers<typeof SystemServices, Caller>
 type TransferServices = Pick<Services, 'NtReadFile' | 'NtWriteFile'>

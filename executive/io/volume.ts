@@ -105,6 +105,7 @@ export class VolumeManager {
     if (!NT_SUCCESS(result.Status)) return result.Status
     if (result.response?.kind !== 'VolumeMounted') throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system mounted no volume')
     const volumeDevice = this.ex.io.deviceByHandle(result.response.VolumeDevice)
+    if (!volumeDevice) throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system named no volume device of its own')
     if (!rebind) return new Vcb(device, volumeDevice, result.response)
     rebind.volumeDevice = volumeDevice
     return rebind
