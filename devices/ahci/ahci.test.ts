@@ -433,13 +433,19 @@ describe('ahci', () => {
     expect([buffer(1 << 20)[0], buffer(1 << 20)[255 * 4096 + 512]]).to.deep.equal([(255 * 8) & 0xff, 1])
   })
 
-  it('publishes every register that changed, causes last', () => {
-    const { queue, machine, px, hba } = bench()
+  it('publishes every register that changed, causes last, and all again after a reset', () => {
+    const { chip, queue, machine, px, hba } = bench()
     queue({ command: ATA.READ_FPDMA_QUEUED, slot: 4, sectors: 1, regions: [[BUFFER, 512]] })
-    for (const offset of Object.values(PX))
-      expect(machine.published.get(`0:${HBA.PORTS + offset}`)).to.equal(px(offset))
-    for (const offset of [HBA.CAP, HBA.GHC, HBA.IS, HBA.PI, HBA.VS])
-      expect(machine.published.get(`0:${offset}`)).to.equal(hba(offset))
+    const allPublished = () => {
+      for (const offset of Object.values(PX))
+        expect(machine.published.get(`0:${HBA.PORTS + offset}`)).to.equal(px(offset))
+      for (const offset of [HBA.CAP, HBA.GHC, HBA.IS, HBA.PI, HBA.VS])
+        expect(machine.published.get(`0:${offset}`)).to.equal(hba(offset))
+    }
+    allPublished()
+    machine.published.clear()
+    chip.reset()
+    allPublished()
   })
 
   it('opens its image, answers its cable, and ends with a sentence about a bad image', async () => {

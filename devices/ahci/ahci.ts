@@ -44,6 +44,7 @@ const PORT_PUBLISHED: readonly number[] = [
   PX.DEVSLP,
   PX.IS,
 ]
+const HBA_CONSTANT: readonly number[] = [HBA.CAP, HBA.PI, HBA.VS, HBA.CAP2, HBA.BOHC]
 const PORT_0 = 1
 const REGION = 0
 /** PCI command register bit 2. [PCI] 6.2.2 */
@@ -71,9 +72,6 @@ export class Ahci implements Chip {
       changed: () => this.update(),
       later: (work) => this.later(work),
     })
-    for (const offset of [HBA.CAP, HBA.PI, HBA.VS, HBA.CAP2, HBA.BOHC])
-      seams.publish(REGION, offset, this.readHba(offset))
-    for (const offset of PORT_PUBLISHED) seams.publish(REGION, HBA.PORTS + offset, 0)
     this.reset()
   }
   private later(work: () => void): void {
@@ -88,6 +86,7 @@ export class Ahci implements Chip {
   reset(): void {
     this.port.powerOn()
     this.resetHba()
+    this.publishEverything()
     this.update()
   }
   powerOff(): void {
@@ -160,6 +159,15 @@ export class Ahci implements Chip {
     if (news) this.seams.irq.raise()
     else if (this.raised && !(this.ghc & GHC.IE && this.is)) this.seams.irq.lower()
     this.raised = (this.ghc & GHC.IE) !== 0 && this.is !== 0
+  }
+  /** The shared page forgets all on a device reset. */
+  private publishEverything(): void {
+    for (const offset of HBA_CONSTANT) this.seams.publish(REGION, offset, this.readHba(offset))
+    this.publishedHba.clear()
+    for (const offset of PORT_PUBLISHED) {
+      this.published[offset >> 2] = this.port.registers[offset >> 2]
+      this.seams.publish(REGION, HBA.PORTS + offset, this.published[offset >> 2])
+    }
   }
   private publishChanges(): void {
     const { registers } = this.port
