@@ -9,6 +9,7 @@
  */
 import { spawn } from 'node:child_process'
 import fs from 'node:fs'
+import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -94,7 +95,12 @@ function become(args, options = {}) {
     process.on(signal, () => (signal === 'SIGINT' && process.stdin.isTTY ? undefined : child.kill(signal)))
   child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal === 'SIGKILL' ? 9 : 15)))
 }
-const cli = (args) => become([at('dist', 'images', 'cli.js'), ...args])
+/** In this very process: it is then the launcher, hears the terminal's signals itself, and no start is paid twice. */
+function cli(args) {
+  const image = at('dist', 'images', 'cli.js')
+  process.argv = [process.execPath, image, ...args]
+  createRequire(import.meta.url)(image)
+}
 
 const COMMANDS = {
   start: (args) => cli(['boot', ...args]),
@@ -107,7 +113,6 @@ const COMMANDS = {
 /** `check` reads sources only, and must be able to say what is wrong with a tree that does not build. */
 const NEEDS_NO_BUILD = ['check', 'docs']
 
-/** The whole of `npx neptune …` when everything is there: no second process, so a command starts at once. */
 async function main() {
   const [name, ...args] = process.argv.slice(2)
   const command = COMMANDS[name]

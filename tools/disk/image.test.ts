@@ -38,7 +38,7 @@ describe('disk images', () => {
   it('is clean for fsck.fat', function () {
     const fsck = oracle(this, 'fsck.fat', 'dosfstools')
     makeDiskImage(image, { tree: welcomeTree() })
-    expect(ask(fsck, ['-n', image])).match(/7 files, 2\d+\/|files/)
+    expect(ask(fsck, ['-n', image])).include('clusters')
   })
   it('holds its files for mtools, whole or partitioned', function () {
     const mcopy = oracle(this, 'mcopy', 'mtools')

@@ -107,13 +107,23 @@ function plugIn(manifest: Manifest, disk: Disk): void {
   device.config = { ...device.config, image: disk.image, mode: disk.mode }
 }
 
-const UNITS: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
+const UNITS: Readonly<Record<string, number>> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }
 /** What the banks will take of the run directory's file system; a bank the kernel will refuse counts for nothing. */
 export function bankBytes(manifest: Manifest): number {
   return Object.values(manifest.banks ?? {}).reduce((sum, { bytes }) => sum + sizeOf(bytes), 0)
 }
 function sizeOf(bytes: string | number): number {
   if (typeof bytes === 'number') return bytes
-  const match = /^(\d+) (KiB|MiB|GiB)$/.exec(bytes)
+  const match = /^(\d+) (B|KiB|MiB|GiB)$/.exec(bytes)
   return match ? Number(match[1]) * UNITS[match[2]] : 0
+}
+
+/** Whether another process uses the image now. */
+export function isLocked(image: string): boolean {
+  const descriptor = fs.openSync(image, 'r')
+  try {
+    return !tryLock(descriptor, 'exclusive')
+  } finally {
+    fs.closeSync(descriptor)
+  }
 }

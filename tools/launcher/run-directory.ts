@@ -41,13 +41,7 @@ function makeNamed(directory: string, bytes: number): string {
     throw new UserError(
       `the run directory's path is longer than ${LONGEST_PATH} bytes, too long for sockets in it: ${directory}`,
     )
-  try {
-    fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    throw new UserError(
-      `the run directory ${directory} cannot be made (${errorCode(error)}): choose one you may write to`,
-    )
-  }
+  makeDirectory(directory)
   if (!isWritable(directory))
     throw new UserError(`the run directory ${directory} is not writable: choose one you may write to`)
   refuseStranger(directory)
@@ -55,6 +49,17 @@ function makeNamed(directory: string, bytes: number): string {
     throw new UserError(`${directory} has too little room: the system's memory needs ${megabytes(bytes)} there`)
   fs.chmodSync(directory, 0o700)
   return directory
+}
+/** Not with its parents: Node's recursive form never returns where the file system refuses with ENOENT, as /proc does. */
+function makeDirectory(directory: string): void {
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 })
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST' && fs.statSync(directory).isDirectory()) return
+    throw new UserError(
+      `the run directory ${directory} cannot be made (${errorCode(error)}): choose one in a directory that exists and that you may write to`,
+    )
+  }
 }
 /** A directory with somebody's files in it is not cleared; one that a dead system left is. */
 function refuseStranger(directory: string): void {

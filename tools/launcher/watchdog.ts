@@ -43,6 +43,7 @@ function terminalModes(): string {
 }
 function dismiss(shell: ChildProcess): Promise<void> {
   if (shell.exitCode !== null || !shell.stdin) return Promise.resolve()
+  shell.ref()
   return new Promise((resolve) => {
     shell.once('exit', () => resolve())
     shell.stdin?.end('done\n')

@@ -1,0 +1,70 @@
+/**
+ * `neptune boot` and `neptune run`: which disk, which manifest; the launcher does the rest.
+ *
+ *   paths      where the built images and the manifest are, seen from dist/images/cli.js
+ *   boot(options, say)   resolves to the system's exit code
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { makeDiskImage, welcomeTree } from '../disk/image.ts'
+import { launch } from '../launcher/launch.ts'
+import { type Disk, isLocked, parseDisk } from '../launcher/options.ts'
+
+export interface BootOptions {
+  readonly disk?: string
+  readonly slowpath?: boolean
+  readonly run?: string
+  readonly manifest?: string
+  readonly script?: string
+}
+type Say = (sentence: string) => void
+
+/** This file's code ends up in dist/images/cli.js. */
+const root = path.resolve(__dirname, '..', '..')
+export const paths = {
+  root,
+  kernelImage: path.join(__dirname, 'kernel.js'),
+  manifest: path.join(root, 'launch.json'),
+}
+
+export async function boot(options: BootOptions, say: Say): Promise<number> {
+  const disk = options.disk === undefined ? undefined : parseDisk(options.disk)
+  return launch({
+    kernelImage: paths.kernelImage,
+    manifest: options.manifest ?? paths.manifest,
+    run: options.run,
+    disk: (run) => disk ?? ownDisk(run, say),
+    slowpath: options.slowpath,
+    script: options.script,
+    say,
+  })
+}
+
+const OWN_DISK = 'neptune-disk.img'
+/** The disk in the working directory, made when it is not there; while another system uses that, a disk for this run only. */
+function ownDisk(run: string, say: Say): Disk {
+  const image = path.resolve(OWN_DISK)
+  const kept = make(image)
+  if (kept === 'made') say(`made a 32 MiB disk for you in ${image}: what you change on it stays`)
+  if (kept !== 'impossible' && !isLocked(image)) return { controller: 'ahci', image, mode: 'rw' }
+  const own = path.join(run, 'disk.img')
+  make(own)
+  say(
+    `${image} ${kept === 'impossible' ? 'cannot be written' : 'is in use by another system'}: this one has a disk of its own, gone when it ends`,
+  )
+  return { controller: 'ahci', image: own, mode: 'rw' }
+}
+function make(image: string): 'made' | 'there' | 'impossible' {
+  try {
+    fs.accessSync(image, fs.constants.R_OK | fs.constants.W_OK)
+    return 'there'
+  } catch {
+    // Not there yet, or not ours: the next step tells which.
+  }
+  try {
+    makeDiskImage(image, { tree: welcomeTree() })
+    return 'made'
+  } catch {
+    return 'impossible'
+  }
+}
