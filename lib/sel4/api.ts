@@ -247,7 +247,7 @@ export interface ProcessInfo {
 }
 export interface ManifestView {
   readonly images: Readonly<Record<string, { readonly nt?: Readonly<Record<string, unknown>>; readonly arena?: number }>>
-  readonly devices: Readonly<Record<string, { readonly device: string; readonly ports: readonly PortRange[]; readonly irqs: readonly number[]; readonly mmio: readonly MmioRange[] }>>
+  readonly devices: Readonly<Record<string, { readonly device: string; readonly dma?: boolean; readonly ports: readonly PortRange[]; readonly irqs: readonly number[]; readonly mmio: readonly MmioRange[] }>>
 }
 export interface PortRange {
   readonly first: number

@@ -1,0 +1,108 @@
+/**
+ * What a driver is to be told, in order, and the pull it parks until there is something.
+ *
+ *   send(packet)     into the answer of the parked pull, in this turn, with whatever else the turn brings
+ *   pull(wait)       a batch: at most PACKETS_MAX, and never more bytes than a message may have
+ *   hold() / flow()  while a driver comes back, only urgent packets (the replay) pass; the rest keeps its order
+ *   reset()          the driver died: nothing of its old life reaches the new one
+ *
+ * Knows nothing of IRPs but whether a request was taken back before it was delivered.
+ */
+import { PACKETS_MAX, type ServerPacket } from '#contracts/wdm'
+import { StatusError } from '#rtl'
+
+/** A request on its way: marked when it goes out, or called back before. */
+export interface Delivery {
+  sent: boolean
+  recalled: boolean
+}
+interface Entry {
+  readonly packet: ServerPacket
+  readonly delivery: Delivery | undefined
+}
+/** A batch is one message; inline data of 128 full pages would be 512 KiB. */
+const BATCH_BYTES = 256 * 1024
+/** Fixed fields of a request, generously. */
+const PACKET_BYTES = 128
+
+export class PacketQueue {
+  private outbox: Entry[] = []
+  private held: Entry[] = []
+  private wake: (() => void) | undefined
+  private life = 0
+  private holding = false
+
+  get length(): number {
+    return this.outbox.length + this.held.length
+  }
+  get parked(): boolean {
+    return this.wake !== undefined
+  }
+  send(packet: ServerPacket, delivery?: Delivery, urgent = false): void {
+    if (this.holding && !urgent) {
+      this.held.push({ packet, delivery })
+      return
+    }
+    this.outbox.push({ packet, delivery })
+    this.wake?.()
+  }
+  hold(): void {
+    this.holding = true
+  }
+  flow(): void {
+    this.holding = false
+    this.outbox.push(...this.held.splice(0))
+    if (this.outbox.length > 0) this.wake?.()
+  }
+  reset(): void {
+    this.outbox = []
+    this.held = []
+    this.life++
+    const wake = this.wake
+    this.wake = undefined
+    wake?.()
+  }
+
+  /** A second pull while one is parked is the driver's fault: STATUS_INVALID_PARAMETER. */
+  async pull(wait: boolean): Promise<ServerPacket[]> {
+    if (wait && this.wake) throw new StatusError('STATUS_INVALID_PARAMETER', 'two pulls at once')
+    const { life } = this
+    let batch = this.take()
+    while (wait && batch.length === 0 && life === this.life) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+      if (life !== this.life) return []
+      this.wake = undefined
+      batch = this.take()
+    }
+    return batch
+  }
+  private take(): ServerPacket[] {
+    const batch: ServerPacket[] = []
+    let bytes = 0
+    let i = 0
+    for (; i < this.outbox.length && batch.length < PACKETS_MAX; i++) {
+      const { packet, delivery } = this.outbox[i]
+      if (delivery?.recalled) continue
+      bytes += sizeOf(packet)
+      if (bytes > BATCH_BYTES && batch.length > 0) break
+      if (delivery) delivery.sent = true
+      batch.push(packet)
+    }
+    if (i === this.outbox.length) this.outbox = []
+    else this.outbox.splice(0, i)
+    return batch
+  }
+}
+
+function sizeOf(packet: ServerPacket): number {
+  switch (packet.kind) {
+    case 'Request':
+      return PACKET_BYTES + (packet.Input?.byteLength ?? 0) + (packet.Mdl?.Runs.length ?? 0) * 5
+    case 'IoCompleted':
+      return PACKET_BYTES + (packet.Response?.kind === 'Data' ? packet.Response.Bytes.byteLength : packet.Response ? 2048 : 0)
+    default:
+      return 16
+  }
+}
