@@ -72,11 +72,14 @@ function callDispatch(irp: Irp, device: DEVICE_OBJECT, location: StackLocation):
   }
 }
 
+/** IO_STATUS_BLOCK.Information of an open. */
+const FILE_OPENED = 1
 /** What a driver answers without a routine of its own: open and close are nothing to refuse, the rest is not for it. */
 const HARMLESS: readonly number[] = [IRP_MJ.IRP_MJ_CREATE, IRP_MJ.IRP_MJ_CLEANUP, IRP_MJ.IRP_MJ_CLOSE]
 function defaultDispatch(_device: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
-  const harmless = HARMLESS.includes(IoGetCurrentIrpStackLocation(Irp).MajorFunction)
-  return completeIrp(Irp, harmless ? NT_STATUS.STATUS_SUCCESS : NT_STATUS.STATUS_INVALID_DEVICE_REQUEST, 0)
+  const { MajorFunction } = IoGetCurrentIrpStackLocation(Irp)
+  const status = HARMLESS.includes(MajorFunction) ? NT_STATUS.STATUS_SUCCESS : NT_STATUS.STATUS_INVALID_DEVICE_REQUEST
+  return completeIrp(Irp, status, MajorFunction === IRP_MJ.IRP_MJ_CREATE ? FILE_OPENED : 0)
 }
 
 const stillWith = (irp: Irp, depth: number): boolean => irp.state === 'held' && irp.current === depth
@@ -213,7 +216,7 @@ function finish(irp: Irp): void {
   const commit = irp.commit?.close(NT_SUCCESS(Status))
   if (irp.origin === 'executive') {
     host.held.delete(irp.id)
-    if (irp.stack[0].MajorFunction === IRP_MJ.IRP_MJ_CREATE && !NT_SUCCESS(Status))
+    if (irp.stack[0]?.MajorFunction === IRP_MJ.IRP_MJ_CREATE && !NT_SUCCESS(Status))
       host.files.delete(irp.stack[0].FileObject?.number ?? 0)
     const Response = irp.response
     host.outbox.post(
