@@ -56,6 +56,16 @@ describe('display', () => {
     expect(clock.pending()).to.equal(0)
   })
 
+  it('never shows a start address of which only one byte was written', async () => {
+    const { chip, crtc, start, print } = bench()
+    start(240)
+    print(3, 'top')
+    crtc(0x0c, 320 >> 8)
+    expect((await chip.frame(0)).screen.rows[0].trimEnd()).to.equal('top')
+    crtc(0x0d, 320 & 0xff)
+    expect((await chip.frame(0)).screen.rows[0].trimEnd()).to.equal('')
+  })
+
   it('shows a change at once when a register is written, the cursor by its low byte', async () => {
     const { chip, clock, crtc } = bench()
     const { screen } = await chip.frame(0)

@@ -87,6 +87,8 @@ export class Vga implements Chip {
   /** Memory and CRTC registers as last seen by a comparison. */
   private readonly seenMemory: Uint8Array
   private readonly seenCrtc = new Uint8Array(CRTC_MODE_3.length)
+  /** The registers the picture is made from: a high byte counts from the write of its low byte on. */
+  private readonly latched = new Uint8Array(CRTC_MODE_3.length)
 
   constructor(seams: VgaSeams) {
     this.clock = seams.clock
@@ -109,6 +111,7 @@ export class Vga implements Chip {
     this.attributeExpectsData = false
     for (let i = 0; i < this.memory.length; i++) this.memory[i] = BLANK[i & 1]
     this.start = 0
+    this.latched.set(this.crtc)
     this.scrollback.clear()
     this.look()
   }
@@ -208,6 +211,7 @@ export class Vga implements Chip {
     if (!guarded) this.crtc[index] = byte
     else if (index === CR.OVERFLOW) this.crtc[index] = (this.crtc[index] & ~OVERFLOW_LC8) | (byte & OVERFLOW_LC8)
     if (index === CR.START_ADDRESS_HIGH || index === CR.CURSOR_LOCATION_HIGH) return
+    this.latched.set(this.crtc)
     if (index === CR.START_ADDRESS_LOW) this.moveStart()
     this.look()
   }
@@ -252,12 +256,12 @@ export class Vga implements Chip {
   }
   /** Counts a change of the registers or of the cells shown. */
   private compare(): void {
-    const { start, rows, stride } = geometryOf(this.crtc)
+    const { start, rows, stride } = geometryOf(this.latched)
     const cells = rows * stride
-    const shown = same(this.crtc, this.seenCrtc, 0, this.crtc.length) && this.sameCells(start, cells)
+    const shown = same(this.latched, this.seenCrtc, 0, this.latched.length) && this.sameCells(start, cells)
     if (shown) return
     this.seenMemory.set(this.memory)
-    this.seenCrtc.set(this.crtc)
+    this.seenCrtc.set(this.latched)
     this.sequence++
   }
   private sameCells(start: number, cells: number): boolean {
@@ -272,7 +276,7 @@ export class Vga implements Chip {
   }
   private frameSince(since: number): Frame {
     const { rows, lost, until } = this.scrollback.take(since > this.sequence ? 0 : since)
-    const screen = { sequence: until ?? this.sequence, ...pictureOf(this.memory, this.crtc) }
+    const screen = { sequence: until ?? this.sequence, ...pictureOf(this.memory, this.latched) }
     return { scrolled: rows, lost, screen }
   }
 }
