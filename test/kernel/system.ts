@@ -27,7 +27,8 @@ export interface LogLine {
   readonly msg: string
   readonly [field: string]: unknown
 }
-export const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
+export const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 async function bundle(home: string, name: string, source: string | undefined): Promise<void> {
   await build({
@@ -97,7 +98,12 @@ export class System {
   }
   logs(): string {
     return ['kernel', ...Object.keys(this.pids())]
-      .map((name) => `${name}:\n${this.lines(name).map((line) => JSON.stringify(line)).join('\n')}`)
+      .map(
+        (name) =>
+          `${name}:\n${this.lines(name)
+            .map((line) => JSON.stringify(line))
+            .join('\n')}`,
+      )
       .join('\n')
   }
   pids(): Record<string, number> {

@@ -1,0 +1,54 @@
+/** Interrupts: edges latch, levels stay masked until acknowledged, shared lines are one. */
+import { expect } from 'chai'
+import { Irq, type Trigger } from './irq.ts'
+import { Notification } from './notification.ts'
+
+function wired(trigger: Trigger): { irq: Irq; words: number[]; listen: () => void } {
+  const irq = new Irq(1, 5, trigger)
+  const notification = new Notification(2)
+  const words: number[] = []
+  irq.bind(notification, 4)
+  return { irq, words, listen: () => notification.wait({ process: null, deliver: (word) => words.push(word) }) }
+}
+describe('Irq', () => {
+  it('an edge nobody waits for latches in the word', () => {
+    const { irq, words, listen } = wired('edge')
+    irq.raise('a')
+    irq.raise('a')
+    listen()
+    listen()
+    expect(words).to.deep.equal([4])
+    irq.raise('a')
+    expect(words).to.deep.equal([4, 4])
+  })
+  it('a level is masked until it is acknowledged, and comes again while asserted', () => {
+    const { irq, words, listen } = wired('level')
+    irq.raise('a')
+    irq.raise('b')
+    listen()
+    listen()
+    expect(words).to.deep.equal([4])
+    irq.lower('a')
+    irq.acknowledge()
+    expect(words).to.deep.equal([4, 4])
+    irq.lower('b')
+    irq.acknowledge()
+    listen()
+    expect(words).to.deep.equal([4, 4])
+  })
+  it('masked or unbound, it waits', () => {
+    const { irq, words, listen } = wired('edge')
+    listen()
+    irq.setMask(true)
+    irq.raise('a')
+    expect(words).to.deep.equal([])
+    irq.setMask(false)
+    expect(words).to.deep.equal([4])
+    irq.unbind()
+    irq.raise('a')
+    const later = new Notification(3)
+    irq.bind(later, 1)
+    later.wait({ process: null, deliver: (word) => words.push(word) })
+    expect(words).to.deep.equal([4, 1])
+  })
+})

@@ -1,0 +1,131 @@
+/** The simulator: kernel core and runtime over seeded delays; deaths at any moment leave nobody waiting. */
+import { expect } from 'chai'
+import { type ManifestFiles } from '../../kernel/manifest/files.ts'
+import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
+import type { Main } from './api.ts'
+import { Simulator } from './sim.ts'
+
+const DEVICE = {
+  ports: [{ first: '0x300', last: '0x307' }],
+  irqs: [{ irq: 5, trigger: 'level' }],
+  mmio: [{ base: '0xfebf1000', length: 4096 }],
+  memory: [],
+  dma: true,
+}
+const files: ManifestFiles = {
+  description: (kind, image) => ({
+    file: `${image}.json`,
+    text: JSON.stringify(kind === 'device' ? DEVICE : { needs: { interfaces: ['ExecutiveServices'], ports: [] } }),
+  }),
+  exists: () => true,
+}
+const launch = {
+  machine: 'pc',
+  banks: { drivers: { bytes: '8 MiB' } },
+  devices: { chip: { image: 'chip' } },
+  cables: { cable: { server: 'chip', interface: 'KeyboardCable', clients: ['panel'] } },
+  panel: { image: 'panel' },
+  root: { image: 'executive', banks: ['drivers'] },
+  images: { client: { image: 'client', arena: '2 MiB', bank: 'drivers' } },
+}
+function simulate(seed: number, images: Record<string, Main>): Simulator {
+  const manifest = parseManifest('launch.json', JSON.stringify(launch), files)
+  const sim = new Simulator({ seed, manifest, view: viewOf(manifest), images: { ...QUIET, ...images } })
+  sim.boot()
+  return sim
+}
+const chip: Main = async (env) => {
+  env.machine?.attach({ reset() {}, portIn: (port) => port & 0xff })
+  for (;;) {
+    const { reply, body } = await env.sel4.recv(env.caps.cable)
+    await env.clock.sleep((body as number[])[0] % 3)
+    if (reply) env.sel4.reply(reply, env.generation, body)
+  }
+}
+const QUIET: Record<string, Main> = { chip, panel: async () => {}, executive: async () => {}, client: async () => {} }
+
+describe('simulator', () => {
+  it('answers every call in order or says that the server died, wherever it is killed', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const outcomes: (number | string)[] = []
+      const panel: Main = async ({ sel4, caps }) => {
+        for (let i = 0; i < 20; i++)
+          await sel4.call(caps.cable, 1, [i]).then(
+            ({ label }) => outcomes.push(label),
+            (error) => outcomes.push(error.message),
+          )
+      }
+      const sim = simulate(seed, { panel })
+      await sim.run(4 + (seed % 30))
+      sim.kill('chip')
+      await sim.runUntil(() => outcomes.length === 20)
+      const before = outcomes.filter((label) => label === 1).length
+      const failed = outcomes.filter((label) => label === 'serverDied').length
+      expect(failed, `seed ${seed}`).to.be.lessThan(2)
+      const expected = [...new Array(before).fill(1), ...new Array(failed).fill('serverDied')]
+      expect(outcomes, `seed ${seed}`).to.deep.equal([...expected, ...new Array(20 - before - failed).fill(2)])
+    }
+  })
+  it('is the same twice for one seed', async () => {
+    const record = async () => {
+      const sim = simulate(42, {
+        panel: async ({ sel4, caps, log }) => {
+          for (let i = 0; i < 5; i++) log.info('answer', { ...(await sel4.call(caps.cable, 1, [i])) })
+        },
+      })
+      await sim.run(100)
+      return JSON.stringify(sim.lines)
+    }
+    expect(await record()).to.equal(await record())
+  })
+  it('ends a process that stops answering, and nothing else', async () => {
+    const sim = simulate(3, {})
+    await sim.run(3000)
+    sim.kill('chip', 'SIGSTOP')
+    await sim.run(6000)
+    expect(sim.said('kernel', 'chip died').map(({ fields }) => (fields as { cause: string }).cause)).to.deep.equal(['lease'])
+    expect(sim.kernel.processes.get('chip')?.init.generation).to.equal(2)
+  })
+  it('revoke returns when no descendant works, and frees a dead child\'s memory', async () => {
+    for (let seed = 1; seed <= 30; seed++) {
+      let revoked = false
+      let taken = 0
+      const late: string[] = []
+      const executive: Main = async ({ sel4, root, clock }) => {
+        const endpoint = await root!.endpoint()
+        const receive = async (): Promise<never> => {
+          for (;;) {
+            await sel4.recv(endpoint)
+            taken++
+          }
+        }
+        void receive()
+        for (let i = 0; i < 3; i++) {
+          const arenaBytes = 2 << 20
+          const caps = { executive: { from: endpoint, badge: 3 } }
+          await root!.spawn({ image: 'client', instance: `client${i}`, birth: 'fresh', caps, arenaBytes, config: {} })
+        }
+        await clock.sleep(10)
+        await root!.revoke(endpoint)
+        revoked = true
+      }
+      const client: Main = async ({ sel4, caps }) => {
+        for (;;) {
+          const begunAfter = revoked
+          const outcome = await sel4.send(caps.executive, 1, []).then(() => 'sent', (error) => error.message)
+          if (begunAfter && outcome === 'sent') late.push(outcome)
+          if (outcome !== 'sent') return
+        }
+      }
+      const sim = simulate(seed, { executive, client })
+      await sim.run(60)
+      expect(revoked, `seed ${seed}`).to.equal(true)
+      expect(taken, `seed ${seed}`).to.be.greaterThan(20)
+      expect(late, `seed ${seed}`).to.deep.equal([])
+      for (let i = 0; i < 3; i++) if (sim.kernel.processes.has(`client${i}`)) sim.kill(`client${i}`)
+      await sim.run(20)
+      const untyped = sim.kernel.machine.untypeds.get('drivers')?.object as unknown as { available(): number }
+      expect(untyped.available(), `seed ${seed}`).to.equal(8 << 20)
+    }
+  })
+})
