@@ -98,7 +98,7 @@ async function readSome(shell: Shell, FileHandle: number): Promise<number> {
 }
 
 const copy: Command = {
-  usage: 'copy FROM TO', help: 'copies a file, or the files that match a pattern into a directory', arguments: [2, 2],
+  usage: 'copy FROM TO', help: 'copies a file, or matching files into a directory', arguments: [2, 2],
   async run(shell, [fromTyped, toTyped]) {
     const from = pathOf(shell, fromTyped)
     const to = pathOf(shell, toTyped)
@@ -134,7 +134,7 @@ async function sizeOf(shell: Shell, FileHandle: number): Promise<number> {
 }
 
 const del: Command = {
-  usage: 'del FILE', help: 'deletes a file, the files that match a pattern, or an empty directory', arguments: [1, 1],
+  usage: 'del FILE', help: 'deletes a file, matching files, or an empty directory', arguments: [1, 1],
   async run(shell, [typed]) {
     const path = pathOf(shell, typed)
     if (path.endsWith(':\\')) throw new CommandError('A root directory cannot be deleted.')

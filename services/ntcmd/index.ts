@@ -22,7 +22,7 @@ const help: Command = {
   usage: 'help', help: 'shows this list', arguments: [0, 0],
   async run(shell) {
     const rows = Object.values(commands).map((command) => `  ${command.usage.padEnd(18)}${command.help}\n`)
-    await shell.print(`${rows.join('')}  NAME [ARGUMENTS]  runs a program\nWhat is written reaches the disk a little later; sync, umount and shutdown wait for it.\n`)
+    await shell.print(`${rows.join('')}  NAME [ARGUMENTS]  runs a program\nWrites reach the disk a little later; sync, umount and shutdown wait for them.\n`)
   },
 }
 const commands: Readonly<Record<string, Command>> = { help, ...fileCommands, ...systemCommands }
