@@ -23,7 +23,7 @@ import {
   ULONG,
   type ValueOf,
 } from './field.ts'
-import { type DataModel, layoutOf, readStruct, readWide, WCHARS, writeStruct, writeWide } from './layout.ts'
+import { type DataModel, layoutOf, readStruct, readWide, SYSTEM_TIME, WCHARS, writeStruct, writeWide } from './layout.ts'
 
 export interface Encoded {
   readonly bytes: Uint8Array
@@ -109,10 +109,10 @@ const textOffset = (struct: Struct<any>, model: DataModel) => Math.ceil(layoutOf
 
 // ---------------------------------------------------------------- files [MS-FSCC] 2.4
 const TIMES = {
-  CreationTime: LARGE_INTEGER,
-  LastAccessTime: LARGE_INTEGER,
-  LastWriteTime: LARGE_INTEGER,
-  ChangeTime: LARGE_INTEGER,
+  CreationTime: SYSTEM_TIME,
+  LastAccessTime: SYSTEM_TIME,
+  LastWriteTime: SYSTEM_TIME,
+  ChangeTime: SYSTEM_TIME,
 }
 /** Setting: a time of 0 or -1 and attributes of 0 leave what is. */
 export const FileBasicInformation = fixedClass(4, STRUCT('FILE_BASIC_INFORMATION', { ...TIMES, FileAttributes: ULONG }))
@@ -239,7 +239,7 @@ export function* decodeDirectory(bytes: Uint8Array): Generator<DirectoryRecord> 
 export const FileFsVolumeInformation = textClass(
   1,
   STRUCT('FILE_FS_VOLUME_INFORMATION', {
-    VolumeCreationTime: LARGE_INTEGER,
+    VolumeCreationTime: SYSTEM_TIME,
     VolumeSerialNumber: ULONG,
     VolumeLabelLength: ULONG,
     SupportsObjects: BOOLEAN,

@@ -55,6 +55,12 @@ export const UCHARS = (count: number): Field<Uint8Array> => {
   return field
 }
 
+/**
+ * A point in time: 100 ns units since 1601. Today's are beyond the safe integers: a number holds them to 1.6 µs, and every
+ * time of a FAT entry (multiples of 10 ms) exactly. So it is rounded where another LARGE_INTEGER would be refused.
+ */
+export const SYSTEM_TIME: Field<number> = { kind: 'SYSTEM_TIME', c: 'i64', schema: Type.Number() }
+
 const SCALAR_SIZE: Record<Exclude<CType, 'none' | 'pointer'>, number> = {
   u8: 1,
   u16: 2,
@@ -166,7 +172,7 @@ function readField(bytes: Uint8Array, view: DataView, at: number, field: Field<u
   if (elements?.size === 2) return readWide(view, at, elements.count).replace(/\0.*$/s, '')
   if (elements) return bytes.slice(at, at + elements.count)
   const value = readScalar(view, at, field.c === 'pointer' ? (model === 64 ? 'u64' : 'u32') : field.c)
-  if (!Number.isSafeInteger(value)) throw new MalformedError(field.kind)
+  if (!Number.isSafeInteger(value) && field.kind !== 'SYSTEM_TIME') throw new MalformedError(field.kind)
   return field.kind === 'BOOLEAN' ? value !== 0 : value
 }
 
