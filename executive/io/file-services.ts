@@ -1,6 +1,6 @@
 /** System services that open, close, name, query and change files; reading and writing is in transfer-services.ts. */
 import {
-  DELETE, FILE_DELETE_ON_CLOSE, FILE_OPEN, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FileAllocationInformation,
+  decodeDirectory, DELETE, FILE_DELETE_ON_CLOSE, FILE_OPEN, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FileAllocationInformation,
   FileBasicInformation, FileDispositionInformation, FileEndOfFileInformation, FilePositionInformation, FileRenameInformation, FSCTL_DISMOUNT_VOLUME,
 } from '#contracts/information'
 import type { Handlers } from '#contracts/interface'
@@ -114,11 +114,7 @@ export function fileServices(ex: Executive): FileServices {
     },
     async NtQueryDirectoryFile({ FileHandle, Length, FileInformationClass, ReturnSingleEntry, FileName, RestartScan }, caller) {
       const file = fileOf(caller, FileHandle, FILE_LIST_DIRECTORY)
-      const room = Math.min(Length, INLINE_MAX)
-      const result = checked(await file.request(ex, {
-        major: IRP_MJ.IRP_MJ_DIRECTORY_CONTROL, minor: IRP_MN.IRP_MN_QUERY_DIRECTORY, outputLength: room,
-        parameters: { kind: 'QueryDirectory', Length: room, FileInformationClass, SingleEntry: ReturnSingleEntry, RestartScan, ...(FileName !== undefined && { FileName }) },
-      }))
+      const result = await queryDirectory(ex, file, { Length: Math.min(Length, INLINE_MAX), FileInformationClass, ReturnSingleEntry, FileName, RestartScan })
       return { IoStatusBlock: blockOf(result), FileInformation: outputOf(result) }
     },
     async NtQueryVolumeInformationFile({ FileHandle, Length, FsInformationClass }, caller) {
@@ -147,6 +143,28 @@ export function fileServices(ex: Executive): FileServices {
     },
     NtPlugPlayControl: async ({ Control }) => ({ Result: await ex.io.pnp.control(Control) }),
   }
+}
+
+interface DirectoryQuery {
+  readonly Length: number
+  readonly FileInformationClass: number
+  readonly ReturnSingleEntry: boolean
+  readonly FileName: string | undefined
+  readonly RestartScan: boolean
+}
+/** The place of the scan is kept here, so that it goes on where it was when the file system has been restarted. */
+async function queryDirectory(ex: Executive, file: FileObject, query: DirectoryQuery): Promise<IrpResult> {
+  if (!file.scan || query.RestartScan) file.scan = { expression: query.FileName ?? file.scan?.expression, last: undefined }
+  const { scan } = file
+  const result = checked(await file.request(ex, {
+    major: IRP_MJ.IRP_MJ_DIRECTORY_CONTROL, minor: IRP_MN.IRP_MN_QUERY_DIRECTORY, outputLength: query.Length,
+    parameters: {
+      kind: 'QueryDirectory', Length: query.Length, FileInformationClass: query.FileInformationClass, SingleEntry: query.ReturnSingleEntry,
+      RestartScan: query.RestartScan, ...(scan.expression !== undefined && { FileName: scan.expression }), ...(scan.last !== undefined && { FileIndex: scan.last }),
+    },
+  }))
+  for (const { FileIndex } of decodeDirectory(outputOf(result))) scan.last = FileIndex
+  return result
 }
 
 async function setInformation(ex: Executive, caller: Caller, file: FileObject, informationClass: number, bytes: Uint8Array): Promise<IrpResult> {

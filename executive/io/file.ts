@@ -42,8 +42,8 @@ export class FileObject extends NtObject {
   /** Its volume or device is gone; only closing is left. */
   forcedClosed = false
   grantedAccess: number
-  /** FileIndex of the last directory entry returned, for a scan that must go on after a restart. */
-  scan: number | undefined
+  /** A directory scan: its expression, and the FileIndex of the last entry returned. */
+  scan: { readonly expression: string | undefined; last: number | undefined } | undefined
   private readonly ex: Executive
   private readonly target: DeviceObject
   private created = false

@@ -143,6 +143,8 @@ export const PARAMETERS = VARIANT('IO_STACK_LOCATION.Parameters', {
     FileInformationClass: ULONG,
     SingleEntry: BOOLEAN,
     RestartScan: BOOLEAN,
+    /** SL_INDEX_SPECIFIED: go on behind the entry of this FileIndex; the place of a scan is the Executive's, not the driver's. */
+    FileIndex: OPTIONAL(ULONG),
   }),
   QueryVolume: STRUCT('QueryVolume', { Length: ULONG, FsInformationClass: ULONG }),
   DeviceIoControl: STRUCT('DeviceIoControl', { OutputBufferLength: ULONG, InputBufferLength: ULONG, IoControlCode: ULONG }),
