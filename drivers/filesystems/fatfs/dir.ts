@@ -16,6 +16,8 @@ export interface DirectoryRequest {
   readonly FileInformationClass: number
   readonly SingleEntry: boolean
   readonly RestartScan: boolean
+  /** The entry behind which to go on; absent: where this open's last query ended. */
+  readonly FileIndex?: number
   readonly room: number
 }
 /** `.` and `..` come before the slots. */
@@ -50,6 +52,10 @@ function scanOf(ccb: Ccb, request: DirectoryRequest): NonNullable<Ccb['scan']> {
   } else if (request.RestartScan) {
     ccb.scan.position = 0
     if (request.FileName && isLegalExpression(request.FileName)) ccb.scan.expression = fold(request.FileName)
+  }
+  if (request.FileIndex !== undefined) {
+    ccb.scan.position = request.FileIndex + 1
+    ccb.scan.matched = true
   }
   return ccb.scan
 }
