@@ -83,7 +83,16 @@ async function trace(kernel: Kernel, ms = 1000): Promise<object> {
     void process.ask(ASK.trace, false)
     events.push({ ph: 'M', name: 'process_name', pid: process.pid, tid: 0, args: { name: process.name } })
     for (const { name, start, duration, trace: id, span, parent } of spans)
-      events.push({ ph: 'X', cat: 'ipc', name, pid: process.pid, tid: 0, ts: Math.round((start - (origin ?? 0)) * 1000), dur: duration * 1000, args: { trace: id, span, parent } })
+      events.push({
+        ph: 'X',
+        cat: 'ipc',
+        name,
+        pid: process.pid,
+        tid: 0,
+        ts: Math.round((start - (origin ?? 0)) * 1000),
+        dur: duration * 1000,
+        args: { trace: id, span, parent },
+      })
   }
   return { traceEvents: events, displayTimeUnit: 'ms' }
 }

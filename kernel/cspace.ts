@@ -116,8 +116,7 @@ export function lookup(root: CNode, cptr: CPtr, depth = root.radix + root.guardB
     node = cap.object
   }
 }
-const bitsOf = (value: number, shift: number, count: number): number =>
-  Math.floor(value / 2 ** shift) % 2 ** count
+const bitsOf = (value: number, shift: number, count: number): number => Math.floor(value / 2 ** shift) % 2 ** count
 
 export interface Derivation {
   readonly badge?: number

@@ -35,6 +35,8 @@ export interface Host {
   makeMemory(name: string, bytes: number): string
   /** The kernel's own writable view of such memory. */
   view(path: string, bytes: number): Uint8Array
+  /** Zeroes a part of such memory before it changes hands. */
+  zero(path: string, offset: number, bytes: number): void
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: object): void
   /** The set of living processes changed. */
   living(processes: readonly { readonly name: string; readonly pid: number }[]): void

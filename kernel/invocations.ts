@@ -5,9 +5,19 @@
 import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, OP } from '../lib/sel4/wire.ts'
-import { ALL_RIGHTS, type Capability, derive, descendants, lookup, makeCapability, RIGHT, remove, rightsOf } from './cspace.ts'
+import {
+  ALL_RIGHTS,
+  type Capability,
+  derive,
+  descendants,
+  lookup,
+  makeCapability,
+  RIGHT,
+  remove,
+  rightsOf,
+} from './cspace.ts'
 import { Endpoint } from './endpoint.ts'
-import { Frame } from './frame.ts'
+import type { Frame } from './frame.ts'
 import { Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
 import { Notification } from './notification.ts'
@@ -195,7 +205,8 @@ const dmaMap: Invocation = (kernel, _root, body) => {
   const [physicalAddress, length] = [args.number(1), args.number(2)]
   const access = args.text(3)
   if (access !== 'read' && access !== 'write' && access !== 'readwrite') return invalid('access')
-  if (length === 0 || !kernel.machine.isRam(physicalAddress, length)) throw new Sel4Error('seL4_RangeError', 'not memory')
+  if (length === 0 || !kernel.machine.isRam(physicalAddress, length))
+    throw new Sel4Error('seL4_RangeError', 'not memory')
   return dma(kernel, args.text(0), (name) => {
     kernel.machine.device(name).grant({ physicalAddress, length, access })
     return true
@@ -236,34 +247,57 @@ export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invo
   [OP.revoke, revoke],
   [OP.kill, rootOnly(kill)],
   [OP.allocate, rootOnly(allocate)],
-  [OP.ioPort, rootOnly(issue((kernel, args) =>
-    makeCapability(kernel.machine.ioPort(args.number(0), args.number(1)), {
-      origin: 'IOPortControl_Issue',
-      parent: kernel.rootCaps.ioPortControl,
+  [
+    OP.ioPort,
+    rootOnly(
+      issue((kernel, args) =>
+        makeCapability(kernel.machine.ioPort(args.number(0), args.number(1)), {
+          origin: 'IOPortControl_Issue',
+          parent: kernel.rootCaps.ioPortControl,
+        }),
+      ),
+    ),
+  ],
+  [
+    OP.irqHandler,
+    rootOnly(
+      issue((kernel, args) =>
+        makeCapability(kernel.machine.irqHandler(args.number(0)), {
+          origin: 'IRQControl_Get',
+          parent: kernel.rootCaps.irqControl,
+        }),
+      ),
+    ),
+  ],
+  [
+    OP.deviceFrame,
+    rootOnly(
+      issue((kernel, args) =>
+        makeCapability(kernel.machine.deviceFrame(args.number(0), args.number(1)), {
+          origin: 'Untyped_Retype (device)',
+        }),
+      ),
+    ),
+  ],
+  [
+    OP.deviceMemory,
+    rootOnly((kernel, _root, body) => {
+      const args = new Args(body)
+      return kernel.machine.deviceMemory(args.number(0), args.number(1))
     }),
-  ))],
-  [OP.irqHandler, rootOnly(issue((kernel, args) =>
-    makeCapability(kernel.machine.irqHandler(args.number(0)), {
-      origin: 'IRQControl_Get',
-      parent: kernel.rootCaps.irqControl,
-    }),
-  ))],
-  [OP.deviceFrame, rootOnly(issue((kernel, args) =>
-    makeCapability(kernel.machine.deviceFrame(args.number(0), args.number(1)), { origin: 'Untyped_Retype (device)' }),
-  ))],
-  [OP.deviceMemory, rootOnly((kernel, _root, body) => {
-    const args = new Args(body)
-    return kernel.machine.deviceMemory(args.number(0), args.number(1))
-  })],
+  ],
   [OP.endpoint, rootOnly(issue((kernel) => makeCapability(new Endpoint(kernel.id()))))],
   [OP.notification, rootOnly(issue((kernel) => makeCapability(kernel.machine.notification())))],
   [OP.dmaMap, rootOnly(dmaMap)],
   [OP.dmaUnmap, rootOnly(dmaUnmap)],
   [OP.resetDevice, rootOnly(resetDevice)],
   [OP.shutdown, rootOnly(shutdown)],
-  [OP.watchDeaths, rootOnly((kernel) => {
-    kernel.watchDeaths()
-    return null
-  })],
+  [
+    OP.watchDeaths,
+    rootOnly((kernel) => {
+      kernel.watchDeaths()
+      return null
+    }),
+  ],
   [OP.processes, rootOnly((kernel) => processList(kernel))],
 ])

@@ -16,7 +16,7 @@ import { type Capability, CNode, isGone, lookup, makeCapability, remove, RIGHT }
 import { Ceiling } from './ceiling.ts'
 import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
-import { Frame } from './frame.ts'
+import type { Frame } from './frame.ts'
 import type { ExitStatus, Host } from './host.ts'
 import { INVOCATIONS } from './invocations.ts'
 import { Lease } from './lease.ts'
@@ -35,9 +35,13 @@ const DEFAULT_WINDOW = 64
 const DEFAULT_LEASE_MS = 2000
 /** Restarts of a device or the panel the kernel allows in this many milliseconds. */
 const RESTARTS = { max: 10, perMs: 10_000 }
+const EPITAPH_MAX = 4096
 const UNHEARD_MAX = 1000
 /** How long devices may take to close their files at the end. */
 const POWER_OFF_MS = 2000
+/** How long the front panel may take for its last picture. */
+const PANEL_STOP_MS = 500
+const STOP_LOOK_MS = 5
 
 export interface Birthplan {
   readonly name: string
@@ -165,7 +169,10 @@ export class Kernel {
       if (!isServer && !clients.includes(process.name)) continue
       const source = this.cables.get(name) as Capability
       const rights = isServer ? RIGHT.read : RIGHT.write | RIGHT.grantReply
-      process.install(name, makeCapability(source.object, { rights, revocable: false, origin: 'manifest', parent: source }))
+      process.install(
+        name,
+        makeCapability(source.object, { rights, revocable: false, origin: 'manifest', parent: source }),
+      )
     }
   }
   private livingChanged(): void {
@@ -202,13 +209,15 @@ export class Kernel {
       case KIND.FAULT:
         return this.judge(process, sessionOf(message), decodeBody(message))
       case KIND.EPITAPH:
-        process.epitaph = String(decodeBody(message)).slice(0, 4096)
-        return
+        return this.lastWords(process, decodeBody(message))
       case KIND.PONG:
         return
       default:
         return this.end(process, 'fault', `unknown system call ${kind}`)
     }
+  }
+  private lastWords(process: Process, text: unknown): void {
+    if (typeof text === 'string') process.epitaph = text.slice(0, EPITAPH_MAX)
   }
   private hello(process: Process, message: Buffer): void {
     const body = decodeBody(message)
@@ -359,11 +368,20 @@ export class Kernel {
     this.unheard = undefined
     for (const report of waiting) this.reportDeath(report)
   }
+  /** The front panel prints its last picture and puts the terminal back while the display still answers. */
+  private async stopPanel(): Promise<void> {
+    const panel = [...this.processes.values()].find(({ init }) => init.kind === 'panel')
+    if (!panel) return
+    this.host.kill(panel.pid, 'SIGTERM')
+    for (let waited = 0; waited < PANEL_STOP_MS && this.processes.has(panel.name); waited += STOP_LOOK_MS)
+      await new Promise<void>((resolve) => this.host.alarm(STOP_LOOK_MS, resolve))
+  }
   async shutdown(code: number, reason: string): Promise<void> {
     if (this.stopping) return
     this.stopping = { code, reason }
     this.lease.stop()
     this.host.log('info', `stopping: ${reason}`, { code })
+    await this.stopPanel()
     const devices = [...this.machine.devices.values()].map(({ process }) => process?.ask(ASK.powerOff, null))
     await Promise.race([Promise.all(devices), new Promise<void>((resolve) => this.host.alarm(POWER_OFF_MS, resolve))])
     for (const process of this.processes.values()) this.host.kill(process.pid, 'SIGKILL')

@@ -78,7 +78,8 @@ export class Machine {
   }
   isRam(physicalAddress: number, length: number): boolean {
     return this.kernel.manifest.banks.some(
-      (bank) => bank.physicalAddress <= physicalAddress && physicalAddress + length <= bank.physicalAddress + bank.bytes,
+      (bank) =>
+        bank.physicalAddress <= physicalAddress && physicalAddress + length <= bank.physicalAddress + bank.bytes,
     )
   }
 
@@ -112,11 +113,15 @@ export class Machine {
           return within(device.memory[index], physicalAddress, length)
     throw new Sel4Error('seL4_RangeError', `no device memory at 0x${physicalAddress.toString(16)} +${length}`)
   }
-  /** Untyped_Retype into a run of large pages. */
+  /** Untyped_Retype into a run of large pages, zeroed. */
   frame(bank: string, bytes: number, origin: string): Capability {
     const parent = this.untypeds.get(bank)
     if (!parent) throw new Sel4Error('seL4_InvalidArgument', `no bank ${bank}`)
-    return makeCapability(new Frame(this.kernel.id(), parent.object as Untyped, bytes), { origin, parent })
+    const untyped = parent.object as Untyped
+    const frame = new Frame(this.kernel.id(), untyped, bytes)
+    const soiled = untyped.soiled(frame.offset, frame.bytes)
+    if (soiled) this.kernel.host.zero(untyped.path, frame.offset, soiled)
+    return makeCapability(frame, { origin, parent })
   }
 
   /** No device reaches the memory of the dead any more; each that did has confirmed. */

@@ -6,7 +6,8 @@
  * Ends with the code the root task's shutdown names; 1 when the root task died; the reason goes to stderr. The launcher's
  * death is noticed by PR_SET_PDEATHSIG, by a changed parent, and by the end of file descriptor 3 when it gave one.
  */
-import { createReadStream, existsSync, fstatSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, fstatSync, readdirSync, writeFileSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { dieWithParent, parentPid } from '../lib/sel4/memory/process.ts'
 import { serveControl } from './control.ts'
@@ -23,7 +24,8 @@ function watchLauncher(kernel: Kernel): void {
   setInterval(() => {
     if (parentPid() !== parent) gone()
   }, LAUNCHER_CHECK_MS).unref()
-  if (isPipe(3)) createReadStream('', { fd: 3 }).on('error', gone).on('end', gone).resume()
+  // A Socket and not a file stream: a blocking read in the thread pool would keep this process from ending.
+  if (isPipe(3)) new Socket({ fd: 3 }).on('error', gone).on('close', gone).resume().unref()
 }
 function isPipe(descriptor: number): boolean {
   try {
@@ -64,7 +66,9 @@ async function main(run: string): Promise<void> {
 }
 function fail(error: unknown): never {
   const known = error instanceof ManifestError
-  process.stderr.write(`${known ? error.message : `the kernel failed: ${error instanceof Error ? error.stack : String(error)}`}\n`)
+  process.stderr.write(
+    `${known ? error.message : `the kernel failed: ${error instanceof Error ? error.stack : String(error)}`}\n`,
+  )
   process.exit(known ? 2 : 70)
 }
 

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { appendFileSync, closeSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Router } from 'zeromq'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
@@ -28,6 +28,7 @@ const PAGE_KB = 4
 export class OsHost implements Host {
   private readonly options: OsHostOptions
   private readonly gate = new Router({ mandatory: true, ...UNLIMITED })
+  private readonly banks = new Map<string, Uint8Array>()
   private readonly children = new Map<number, ChildProcess>()
 
   constructor(options: OsHostOptions) {
@@ -64,7 +65,11 @@ export class OsHost implements Host {
     const env = { PATH, NEPTUNE_LOG, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
     try {
-      const child = spawn(process.execPath, ['--enable-source-maps', bundle(image)], { env, stdio: [...stdio], cwd: run })
+      const child = spawn(process.execPath, ['--enable-source-maps', bundle(image)], {
+        env,
+        stdio: [...stdio],
+        cwd: run,
+      })
       return this.adopt(child, token)
     } finally {
       closeSync(log)
@@ -107,6 +112,12 @@ export class OsHost implements Host {
   }
   view(path: string, bytes: number): Uint8Array {
     return openBank(path, bytes, { writable: true }).bytes
+  }
+  /** A mapping is never unmapped while the kernel lives, so one of each bank is kept. */
+  zero(path: string, offset: number, bytes: number): void {
+    let bank = this.banks.get(path)
+    if (!bank) this.banks.set(path, (bank = this.view(path, statSync(path).size)))
+    bank.fill(0, offset, offset + bytes)
   }
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: object = {}): void {
     const line = { level: LEVELS[level], time: Date.now(), name: 'kernel', ...fields, msg: message }

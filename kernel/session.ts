@@ -61,6 +61,7 @@ export class SessionTable {
       const cap = lookup(sender.init.cspace, cptr)
       const receivers = await receiversOf(cap)
       if (isGone(cap)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
+      if (!sender.alive) throw new Sel4Error('seL4_IllegalOperation', 'the sender is dead')
       if (!receivers.every((receiver) => receiver.state === 'running')) continue
       const session = this.make(cap, sender, receivers)
       const info = sessionInfo(session, this.identity(session))
@@ -101,7 +102,10 @@ export class SessionTable {
     sender.identities.set(token, identity)
     return identity
   }
-  private route({ cap, slow, receivers }: Session, { identity, target }: SessionInfo): Omit<RouteInfo, 'session' | 'window'> {
+  private route(
+    { cap, slow, receivers }: Session,
+    { identity, target }: SessionInfo,
+  ): Omit<RouteInfo, 'session' | 'window'> {
     const where = { target, address: slow ? '' : receivers[0].address, identity }
     if (!(cap.object instanceof DeviceFrame)) return where
     const { device, region, physicalAddress, bytes } = cap.object
@@ -138,11 +142,22 @@ export class SessionTable {
       for (const session of sessions) this.forget(session)
       tasks.push(sender.ask(ASK.routeClosed, [sessions.map(({ id }) => id), process.address, true]))
       const others = groupBy(sessions, (session) => session.receivers.filter((receiver) => receiver !== process))
-      for (const [other, shared] of others) tasks.push(other.ask(ASK.sessionClose, shared.map(({ id }) => id)))
+      for (const [other, shared] of others)
+        tasks.push(
+          other.ask(
+            ASK.sessionClose,
+            shared.map(({ id }) => id),
+          ),
+        )
     }
     for (const [receiver, sessions] of groupBy(process.sessionsOut, (session) => session.receivers)) {
       for (const session of sessions) this.forget(session)
-      tasks.push(receiver.ask(ASK.sessionClose, sessions.map(({ id }) => id)))
+      tasks.push(
+        receiver.ask(
+          ASK.sessionClose,
+          sessions.map(({ id }) => id),
+        ),
+      )
     }
     this.abandon(process)
     await Promise.all(tasks)

@@ -18,6 +18,8 @@ export class Untyped implements KernelObject {
   readonly path: string
   readonly physicalAddress: number
   readonly bytes: number
+  /** Below this, memory has been somebody's; above, it is as the host made it: zero. */
+  private used = 0
   private free: { offset: number; bytes: number }[]
 
   constructor(id: number, bank: { name: string; path: string; physicalAddress: number; bytes: number }) {
@@ -34,6 +36,10 @@ export class Untyped implements KernelObject {
   available(): number {
     return this.free.reduce((sum, range) => sum + range.bytes, 0)
   }
+  /** How many bytes from `offset` on may hold somebody's data. */
+  soiled(offset: number, bytes: number): number {
+    return Math.max(0, Math.min(bytes, this.used - offset))
+  }
   /** First fit, whole large pages. */
   take(bytes: number): number {
     if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new Sel4Error('seL4_InvalidArgument', `${bytes} bytes`)
@@ -47,6 +53,7 @@ export class Untyped implements KernelObject {
     return offset
   }
   give(offset: number, bytes: number): void {
+    this.used = Math.max(this.used, offset + bytes)
     this.free.push({ offset, bytes })
     this.free.sort((a, b) => a.offset - b.offset)
     const merged: typeof this.free = []

@@ -106,7 +106,7 @@ export interface Sel4 {
    * Serves interfaces on one endpoint until the process ends: receives, checks against the contract, runs the handler
    * (many may run at once, in order of arrival up to their first await), answers. StatusError → the answer's label;
    * a MalformedError of the sender is reported to the kernel and never reaches a handler; any other error ends the
-   * process with an epitaph. A handler may return DEFER and answer later with `respond`.
+   * process with an epitaph. A handler that answers later returns a promise; replies may be out of order.
    */
   serve(endpoint: CPtr, parts: readonly Served<Caller>[]): Promise<never>
 
@@ -226,7 +226,11 @@ export interface RootTask {
   endpoint(): Promise<CPtr>
   notification(): Promise<CPtr>
   /** Lets a device reach memory by DMA (an IOMMU mapping), or no longer; resolves when the device has confirmed. */
-  dmaMap(device: string, memory: { physicalAddress: number; length: number }, access: 'read' | 'write' | 'readwrite'): Promise<void>
+  dmaMap(
+    device: string,
+    memory: { physicalAddress: number; length: number },
+    access: 'read' | 'write' | 'readwrite',
+  ): Promise<void>
   dmaUnmap(device: string, memory: { physicalAddress: number; length: number }): Promise<void>
   /** Puts a device back to its power-on state; resolves when it is, with no DMA under way. */
   resetDevice(device: string): Promise<void>
@@ -246,8 +250,21 @@ export interface ProcessInfo {
   readonly rssKb: number
 }
 export interface ManifestView {
-  readonly images: Readonly<Record<string, { readonly nt?: Readonly<Record<string, unknown>>; readonly arena?: number }>>
-  readonly devices: Readonly<Record<string, { readonly device: string; readonly dma?: boolean; readonly ports: readonly PortRange[]; readonly irqs: readonly number[]; readonly mmio: readonly MmioRange[] }>>
+  readonly images: Readonly<
+    Record<string, { readonly nt?: Readonly<Record<string, unknown>>; readonly arena?: number }>
+  >
+  readonly devices: Readonly<
+    Record<
+      string,
+      {
+        readonly device: string
+        readonly dma?: boolean
+        readonly ports: readonly PortRange[]
+        readonly irqs: readonly number[]
+        readonly mmio: readonly MmioRange[]
+      }
+    >
+  >
 }
 export interface PortRange {
   readonly first: number

@@ -5,7 +5,7 @@
  * were set by the kernel when it opened the session; an access outside is the driver's fault and never reaches the chip.
  */
 import type { Chip, InterruptLine, Machine } from './api.ts'
-import { DmaFault } from './api.ts'
+import { DmaFault, SEL4_ERROR } from './api.ts'
 import { IommuTable } from './memory/iommu.ts'
 import { PhysicalMap } from './memory/physical-map.ts'
 import { DeviceRegisters } from './memory/registers.ts'
@@ -13,7 +13,6 @@ import { PUSH_ONLY } from './registers.ts'
 import type { InSession, Runtime } from './runtime.ts'
 import type { MachineInfo } from './transport.ts'
 import { ASK, decodeBody, FLAG, KIND, labelOf, OP, sequenceOf } from './wire.ts'
-import { SEL4_ERROR } from './api.ts'
 
 export class DeviceMachine implements Machine {
   private readonly runtime: Runtime
@@ -36,6 +35,8 @@ export class DeviceMachine implements Machine {
     )
     this.iommu = info.iommu && new IommuTable(map(info.iommu))
     this.regions = info.memory.map(map)
+    for (const frame of this.frames) frame.reset()
+    runtime.deviceOpened = ({ target, object }) => (target === 'mmio' ? this.frames[object].discard() : undefined)
     runtime.deviceAccess = (session, message) => this.access(session, message)
     runtime.whenAsked(ASK.reset, () => this.reset())
     runtime.whenAsked(ASK.powerOff, () => this.powerOff())
@@ -46,7 +47,8 @@ export class DeviceMachine implements Machine {
     void this.runtime.invoke(OP.attachChip, null)
   }
   irq(index: number): InterruptLine {
-    if (index >= this.info.irqs) throw new RangeError(`device.json names ${this.info.irqs} interrupts, not ${index + 1}`)
+    if (index >= this.info.irqs)
+      throw new RangeError(`device.json names ${this.info.irqs} interrupts, not ${index + 1}`)
     return {
       raise: () => this.runtime.tell(KIND.IRQ, index, 1, null),
       lower: () => this.runtime.tell(KIND.IRQ, index, 0, null),
@@ -93,7 +95,7 @@ export class DeviceMachine implements Machine {
     if (isOut && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** (8 * width)))
       return this.refuse(session, message)
     if (isOut) chip.portOut?.(port, width, value as number)
-    const read = isOut ? null : ((chip.portIn?.(port, width) ?? 2 ** (8 * width) - 1) >>> 0)
+    const read = isOut ? null : (chip.portIn?.(port, width) ?? 2 ** (8 * width) - 1) >>> 0
     this.runtime.answerSession(session, 0, 0, sequenceOf(message), read)
   }
   private refuse(session: InSession, message: Buffer): void {

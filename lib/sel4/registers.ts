@@ -45,7 +45,13 @@ export class MappedRegisters implements Registers {
     if (this.overflow.length || this.stale()) await this.push()
     const published = this.shared.readPublished(offset)
     if (published !== undefined) return published
-    const { body } = await this.runtime.request(this.route.cptr, KIND.MMIO_READ, offset, null, this.runtime.tracer.current())
+    const { body } = await this.runtime.request(
+      this.route.cptr,
+      KIND.MMIO_READ,
+      offset,
+      null,
+      this.runtime.tracer.current(),
+    )
     return body as number
   }
   async flush(): Promise<void> {

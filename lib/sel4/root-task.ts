@@ -49,7 +49,9 @@ export class KernelRootTask implements RootTask {
     return (await this.runtime.invoke(op, body)) as CPtr
   }
   async spawn(request: SpawnRequest): Promise<Child> {
-    const child = (await this.runtime.invoke(OP.spawn, request)) as Omit<Child, 'arena'> & { arena?: MemoryExtent | null }
+    const child = (await this.runtime.invoke(OP.spawn, request)) as Omit<Child, 'arena'> & {
+      arena?: MemoryExtent | null
+    }
     const { name, pid, generation, arena } = child
     return { name, pid, generation, ...(arena && { arena: mapMemory(this.runtime.transport, arena) }) }
   }

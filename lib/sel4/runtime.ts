@@ -41,7 +41,9 @@ import {
   traced,
 } from './wire.ts'
 
-const ERROR_NAMES = new Map<number, Sel4ErrorName>(Object.entries(SEL4_ERROR).map(([name, code]) => [code, name as Sel4ErrorName]))
+const ERROR_NAMES = new Map<number, Sel4ErrorName>(
+  Object.entries(SEL4_ERROR).map(([name, code]) => [code, name as Sel4ErrorName]),
+)
 export const sel4Error = (code: number, detail?: unknown): Sel4Error =>
   new Sel4Error(ERROR_NAMES.get(code) ?? 'seL4_InvalidArgument', typeof detail === 'string' ? detail : undefined)
 /** Closed sessions remembered, so that messages already under way are refused and not taken for a lie. */
@@ -115,6 +117,8 @@ export class Runtime implements Sel4 {
   readonly counters: Counters = { sent: 0, received: 0, bytesSent: 0, bytesReceived: 0, calls: 0, faults: 0 }
   readonly tracer: Tracer
   deviceAccess?: DeviceAccess
+  /** A driver is about to use a device frame. */
+  deviceOpened?: (info: SessionInfo) => void
   /** Called for an error that is ours: ends the process. */
   private readonly die: (error: unknown) => void
   private readonly asked = new Map<number, Ask>()
@@ -366,6 +370,7 @@ export class Runtime implements Sel4 {
   private openFor(info: SessionInfo): null {
     const inbox = info.target === 'endpoint' ? this.inboxOf(info.object) : undefined
     const identity = Buffer.from(info.identity)
+    this.deviceOpened?.(info)
     this.sessions.set(info.session, { info, identity, outstanding: 0, taken: 0, inbox })
     return null
   }
@@ -389,7 +394,8 @@ export class Runtime implements Sel4 {
     if (!left.length) return
     const kept = inbox.queue.filter((entry) => entry.session !== session)
     inbox.queue.splice(0, inbox.queue.length, ...kept)
-    for (const { received } of left) if (received.reply) this.refuse(received.reply as ReplyTo, 'seL4_InvalidCapability')
+    for (const { received } of left)
+      if (received.reply) this.refuse(received.reply as ReplyTo, 'seL4_InvalidCapability')
   }
   private inboxOf(object: number): Inbox {
     let inbox = this.inboxes.get(object)
@@ -424,7 +430,14 @@ export class Runtime implements Sel4 {
     const same = was !== undefined && was === (identity?.toString() ?? '')
     if (!same) return this.fault(id, message)
     if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return
-    this.answer(identity ?? Buffer.alloc(0), FLAG.ERROR, SEL4_ERROR.seL4_InvalidCapability, id, sequenceOf(message), null)
+    this.answer(
+      identity ?? Buffer.alloc(0),
+      FLAG.ERROR,
+      SEL4_ERROR.seL4_InvalidCapability,
+      id,
+      sequenceOf(message),
+      null,
+    )
   }
   /** The raw bytes go to the kernel, which judges for itself. */
   fault(session: number, message: Buffer): void {

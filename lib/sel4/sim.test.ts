@@ -1,9 +1,12 @@
 /** The simulator: kernel core and runtime over seeded delays; deaths at any moment leave nobody waiting. */
+import { KeyboardCable } from '#contracts/machine'
 import { expect } from 'chai'
-import { type ManifestFiles } from '../../kernel/manifest/files.ts'
+import type { ManifestFiles } from '../../kernel/manifest/files.ts'
 import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import type { Main } from './api.ts'
 import { Simulator } from './sim.ts'
+import type { Span } from './tracer.ts'
+import { ASK } from './wire.ts'
 
 const DEVICE = {
   ports: [{ first: '0x300', last: '0x307' }],
@@ -83,10 +86,89 @@ describe('simulator', () => {
     await sim.run(3000)
     sim.kill('chip', 'SIGSTOP')
     await sim.run(6000)
-    expect(sim.said('kernel', 'chip died').map(({ fields }) => (fields as { cause: string }).cause)).to.deep.equal(['lease'])
+    expect(sim.said('kernel', 'chip died').map(({ fields }) => (fields as { cause: string }).cause)).to.deep.equal([
+      'lease',
+    ])
     expect(sim.kernel.processes.get('chip')?.init.generation).to.equal(2)
   })
-  it('revoke returns when no descendant works, and frees a dead child\'s memory', async () => {
+  it('lets a device reach what it was granted, until the owner is dead', async () => {
+    const seen: string[] = []
+    const device: Main = async (env) => {
+      const look = () => {
+        try {
+          return env.machine!.dma(0x1000000, 4096, 'read')[0][5]
+        } catch (error) {
+          return (error as Error).name
+        }
+      }
+      env.machine!.attach({
+        reset: () => void seen.push(`reset ${look()}`),
+        portIn: () => Number(seen.push(`${look()}`)),
+      })
+    }
+    const executive: Main = async ({ sel4, root }) => {
+      const port = await root!.ioPort(0x300, 0x307)
+      const died = new Promise<void>((resolve) => root!.onDeath(() => resolve()))
+      const request = { image: 'client', birth: 'fresh', caps: {}, arenaBytes: 2 << 20, config: {} } as const
+      const { arena } = await root!.spawn(request)
+      arena!.bytes[5] = 99
+      await sel4.portIn(port, 0x300, 1)
+      await root!.dmaMap('chip', arena!, 'readwrite')
+      await sel4.portIn(port, 0x300, 1)
+      await root!.dmaUnmap('chip', arena!)
+      await sel4.portIn(port, 0x300, 1)
+      await root!.dmaMap('chip', arena!, 'read')
+      await root!.resetDevice('chip')
+      await root!.kill('client')
+      await died
+      await sel4.portIn(port, 0x300, 1)
+      const next = await root!.spawn({ ...request, birth: 'restart' })
+      seen.push(`generation ${next.generation}, ${next.arena!.physicalAddress.toString(16)}: ${next.arena!.bytes[5]}`)
+      await root!.dmaMap('chip', { physicalAddress: 0, length: 4096 }, 'read').catch((error) => seen.push(error.detail))
+      await root!.shutdown(3, 'enough')
+    }
+    const sim = simulate(5, { chip: device, executive })
+    await sim.runUntil(() => sim.ended !== undefined)
+    expect(seen).to.deep.equal([
+      'DmaFault',
+      '99',
+      'DmaFault',
+      'reset 99',
+      'DmaFault',
+      'generation 2, 1000000: 0',
+      'not memory',
+    ])
+    expect(sim.ended).to.deep.equal({ code: 3, reason: 'enough' })
+  })
+  it('joins the spans of caller and server', async () => {
+    const server: Main = async (env) => {
+      env.machine!.attach({ reset() {} })
+      await env.sel4.serve(env.caps.cable, [
+        { iface: KeyboardCable, handlers: { scancodes: () => ({ accepted: true }) } },
+      ])
+    }
+    const panel: Main = async ({ sel4, caps, clock }) => {
+      const cable = sel4.client(KeyboardCable, caps.cable)
+      for (;;) {
+        await clock.sleep(10)
+        await cable.scancodes({ bytes: [1] })
+      }
+    }
+    const sim = simulate(9, { chip: server, panel })
+    await sim.run(20)
+    const ask = (name: string, op: number, body: unknown) => sim.kernel.processes.get(name)!.ask(op, body)
+    for (const name of ['panel', 'chip']) void ask(name, ASK.trace, true)
+    await sim.run(50)
+    const spans: Span[][] = []
+    for (const name of ['panel', 'chip']) void ask(name, ASK.spans, null).then((found) => spans.push(found as Span[]))
+    await sim.runUntil(() => spans.length === 2)
+    const calls = spans.flat().filter(({ name }) => name === '→ scancodes')
+    const served = spans.flat().filter(({ name }) => name === 'scancodes')
+    expect(served.length).to.be.greaterThan(2)
+    const joined = served.filter((one) => calls.some(({ trace, span }) => trace === one.trace && span === one.parent))
+    expect(joined.length).to.be.greaterThan(served.length - 2)
+  })
+  it("revoke returns when no descendant works, and frees a dead child's memory", async () => {
     for (let seed = 1; seed <= 30; seed++) {
       let revoked = false
       let taken = 0
@@ -112,7 +194,10 @@ describe('simulator', () => {
       const client: Main = async ({ sel4, caps }) => {
         for (;;) {
           const begunAfter = revoked
-          const outcome = await sel4.send(caps.executive, 1, []).then(() => 'sent', (error) => error.message)
+          const outcome = await sel4.send(caps.executive, 1, []).then(
+            () => 'sent',
+            (error) => error.message,
+          )
           if (begunAfter && outcome === 'sent') late.push(outcome)
           if (outcome !== 'sent') return
         }

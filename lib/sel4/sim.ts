@@ -127,7 +127,8 @@ export class Simulator {
   }
   async runUntil(condition: () => boolean, limit = 10_000): Promise<void> {
     const end = this.time + limit
-    while (!condition()) if (!(await this.step(end))) throw new Error(`seed ${this.options.seed}: not within ${limit} ms`)
+    while (!condition())
+      if (!(await this.step(end))) throw new Error(`seed ${this.options.seed}: not within ${limit} ms`)
   }
   said(name: string, message: string): SimLine[] {
     return this.lines.filter((line) => line.name === name && line.message === message)
@@ -183,6 +184,9 @@ class SimHost implements Host {
   }
   view(path: string, bytes: number): Uint8Array {
     return this.sim.map({ path, offset: 0, length: bytes, writable: true })
+  }
+  zero(path: string, offset: number, length: number): void {
+    this.sim.map({ path, offset, length, writable: true }).fill(0)
   }
   log(level: string, message: string, fields?: object): void {
     this.sim.lines.push({ at: this.sim.now(), name: 'kernel', level, message, ...(fields && { fields }) })

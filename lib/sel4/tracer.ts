@@ -16,7 +16,8 @@ export interface Span {
 }
 /** Some seconds of a busy driver. */
 const RING = 4096
-const hex = (bytes: Uint8Array, from: number, to: number): string => Buffer.from(bytes.subarray(from, to)).toString('hex')
+const hex = (bytes: Uint8Array, from: number, to: number): string =>
+  Buffer.from(bytes.subarray(from, to)).toString('hex')
 
 export class Tracer {
   enabled = false

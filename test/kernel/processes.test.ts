@@ -28,6 +28,7 @@ start(async (env) => {
   log.info('sent', await sel4.call(caps.echo, 0, null))
   log.info('pending', { outcome: await failure(sel4.call(caps.echo, 99, null)) })
   log.info('reborn', await sel4.call(caps.echo, 6, ['again']))
+  setInterval(() => void sel4.call(caps.echo, 7, null).catch(() => {}), 20)
 })
 `
 const EXECUTIVE = `
@@ -149,11 +150,23 @@ for (const slowpath of [false, true])
       expect(report).to.include({ name: 'client', cause: 'exit', detail: '70' })
       expect((report as { epitaph: string }).epitaph).to.match(/last words/)
     })
+    it('traces', async () => {
+      const { traceEvents } = await system.control({ op: 'trace', ms: 200 })
+      const panel = system.pids().panel
+      const calls = traceEvents.filter(
+        ({ ph, pid, name }: Record<string, unknown>) => ph === 'X' && pid === panel && name === '→ 7',
+      )
+      expect(calls.length).to.be.within(3, 20)
+    })
     it('tells who holds what, and ends without a trace', async () => {
       const [{ caps }] = await system.control({ op: 'caps', name: 'executive' })
       expect(caps.map(({ type }: { type: string }) => type)).to.include.members(['IOPort', 'IRQHandler', 'Endpoint'])
       const ps = await system.control({ op: 'ps' })
       expect(ps.map(({ name }: { name: string }) => name)).to.have.members(['echo-device', 'panel', 'executive'])
+      expect(await system.control({ op: 'maskIrq', irq: 5, masked: true })).to.equal(null)
+      expect((await system.control({ op: 'nonsense' }).catch((error) => error)).message).to.match(
+        /no operation nonsense/,
+      )
       const pids = Object.values(system.pids())
       await system.control({ op: 'shutdown' })
       expect(await system.exited).to.equal(0)
