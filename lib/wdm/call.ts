@@ -216,8 +216,9 @@ function finish(irp: Irp): void {
   const commit = irp.commit?.close(NT_SUCCESS(Status))
   if (irp.origin === 'executive') {
     host.held.delete(irp.id)
-    if (irp.stack[0]?.MajorFunction === IRP_MJ.IRP_MJ_CREATE && !NT_SUCCESS(Status))
-      host.files.delete(irp.stack[0].FileObject?.number ?? 0)
+    const { MajorFunction, FileObject } = irp.stack[0] ?? {}
+    if (MajorFunction === IRP_MJ.IRP_MJ_CREATE && FileObject && !NT_SUCCESS(Status))
+      host.files.delete(FileObject.number)
     const Response = irp.response
     host.outbox.post(
       { kind: 'Complete', Id: irp.id, Status, Information, Response, Commit: commit?.packet },
