@@ -37,6 +37,8 @@ export interface Geometry {
   readonly volumeSize: number
   /** Where the "not cleanly unmounted" flag byte is (NTFlags, "current head"); 0: this boot sector has none. */
   readonly dirtyOffset: number
+  /** The same byte of the backup boot sector, which fsck.fat wants equal; 0: there is no backup. */
+  readonly backupDirtyOffset: number
 }
 
 /** Clusters up to here are FAT12, FAT16. [fatgen103] FAT Type Determination */
@@ -156,6 +158,7 @@ function readFat16(view: DataView) {
     activeFat: 0,
     mirrored: true,
     dirtyOffset: signed ? 0x25 : 0,
+    backupDirtyOffset: 0,
   }
 }
 
@@ -163,6 +166,7 @@ function readFat32(view: DataView, bpb: Bpb, CountOfClusters: number) {
   const ExtFlags = view.getUint16(40, true)
   const RootClus = view.getUint32(44, true)
   const FSInfo = view.getUint16(48, true)
+  const BkBootSec = view.getUint16(50, true)
   const mirrored = !(ExtFlags & 0x80)
   const activeFat = mirrored ? 0 : ExtFlags & 0xf
   if (view.getUint16(42, true) !== 0) refuse('FSVer')
@@ -177,6 +181,7 @@ function readFat32(view: DataView, bpb: Bpb, CountOfClusters: number) {
     activeFat,
     mirrored,
     dirtyOffset: 0x41,
+    backupDirtyOffset: BkBootSec >= 1 && BkBootSec < bpb.RsvdSecCnt ? BkBootSec * bpb.BytsPerSec + 0x41 : 0,
   }
 }
 

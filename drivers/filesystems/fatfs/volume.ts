@@ -79,6 +79,7 @@ export class Volume {
   locked = false
   dismounted = false
   private bootFlags = 0
+  private hasBackup = false
   /** IRPs at work: nothing is evicted while another looks at it. */
   active = 0
 
@@ -90,13 +91,19 @@ export class Volume {
 
   // -------------------------------------------------------------- mount
   async load(rebind: boolean): Promise<void> {
-    const { dirtyOffset, RootClus, BytsPerSec } = this.geometry
-    this.bootFlags = dirtyOffset ? (await this.readMetadata(0, BytsPerSec))[dirtyOffset] : 0
+    const { dirtyOffset, RootClus, backupDirtyOffset } = this.geometry
+    this.bootFlags = dirtyOffset ? await this.readByte(dirtyOffset) : 0
+    this.hasBackup = backupDirtyOffset > 0 && (await this.readByte(backupDirtyOffset)) === this.bootFlags
     const clean = !(this.bootFlags & DIRTY_FLAG) && (await this.fat.isMarkedClean())
     this.cleanAtMount = clean || (rebind && (await this.seams.parked(this.parkKey('clean'))).byteLength > 0)
     this.marked = rebind && !clean
     await this.fat.loadFsInfo(this.cleanAtMount)
     this.root = await this.loadDirectory(RootClus)
+  }
+  private async readByte(offset: number): Promise<number> {
+    const { BytsPerSec } = this.geometry
+    const sector = Math.floor(offset / BytsPerSec) * BytsPerSec
+    return (await this.readMetadata(sector, BytsPerSec))[offset - sector]
   }
   parkKey(what: string): string {
     return `${what}:${this.seams.storage.StorageDevice.handle}`
@@ -123,9 +130,10 @@ export class Volume {
 
   /** Both marks: the boot sector's flag, and the bit of FAT[1]. Only a volume found clean is ever marked clean. */
   async mark(change: Change, dirty: boolean): Promise<void> {
-    const { dirtyOffset } = this.geometry
+    const { dirtyOffset, backupDirtyOffset } = this.geometry
     const flags = dirty ? this.bootFlags | DIRTY_FLAG : this.bootFlags & ~DIRTY_FLAG
-    if (dirtyOffset) await change.write(dirtyOffset, new Uint8Array([flags]), PHASE.link)
+    for (const offset of [dirtyOffset, this.hasBackup ? backupDirtyOffset : 0])
+      if (offset) await change.write(offset, new Uint8Array([flags]), PHASE.link)
     await this.fat.markClean(change, !dirty)
     change.after(() => {
       this.bootFlags = flags
