@@ -15,8 +15,8 @@ import { MalformedError } from '#contracts/field'
 import { Packr } from 'msgpackr'
 
 export const HEADER_BYTES = 40
-/** A page of data, its names and a batch of requests; more goes by naming pages. */
-export const MESSAGE_MAX = 64 * 1024
+/** A full batch of IO packets (128), each with a page inline, and their names; more goes by naming pages. */
+export const MESSAGE_MAX = 640 * 1024
 const DEPTH_MAX = 32
 
 export const KIND = {
