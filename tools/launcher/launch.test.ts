@@ -5,10 +5,10 @@ import { expect } from 'chai'
 import { startTime } from '../processes.ts'
 import { UserError } from '../user-error.ts'
 import { type LaunchPlan, launch } from './launch.ts'
-import { bankBytes, effectiveManifest, openDisk, parseDisk } from './options.ts'
+import { bankBytes, effectiveManifest, type Manifest, openDisk, parseDisk } from './options.ts'
 import { makeRunDirectory } from './run-directory.ts'
 
-const MANIFEST = {
+const MANIFEST: Manifest = {
   machine: 'pc',
   banks: { cache: { bytes: '1 MiB' }, io: { bytes: 512 } },
   devices: { ahci0: { image: 'ahci', config: { ports: 1 } } },
@@ -83,7 +83,8 @@ describe('launcher', () => {
     expect(await launch(plan(kernel))).equal(0)
   })
   it('tells of a script that was not typed to its end', async () => {
-    expect(await launch(plan(`fs.writeFileSync(run + '/unfinished', '')`))).equal(1)
+    expect(await launch(plan(`fs.writeFileSync(run + '/unfinished', 'not typed: dir')`))).equal(1)
+    expect(said).deep.equal(['not typed: dir'])
   })
   it('refuses a second system in one run directory, and leaves the first alone', async () => {
     const first = makeRunDirectory(path.join(folder, 'run'), 0)

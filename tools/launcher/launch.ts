@@ -32,8 +32,6 @@ export interface LaunchPlan {
 }
 /** From the request to stop to SIGKILL; file systems flush well within it. */
 const STOP_PATIENCE_MS = 5_000
-/** The front panel leaves this file when it could not type every line of its script. */
-const UNFINISHED = 'unfinished'
 const REAP_PATIENCE_MS = 5_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
@@ -45,6 +43,7 @@ export async function launch(plan: LaunchPlan): Promise<number> {
   try {
     const disk = plan.disk?.(run.path)
     if (disk) openDisk(disk)
+    for (const each of ['s', 'banks', 'log']) fs.mkdirSync(path.join(run.path, each), { mode: 0o700 })
     const panel = { control: path.join(run.path, 'control'), launcher: process.pid }
     const effective = effectiveManifest(manifest, { disk, slowpath: plan.slowpath, panel })
     fs.writeFileSync(path.join(run.path, 'launch.json'), `${JSON.stringify(effective, null, 2)}\n`, { mode: 0o600 })
@@ -65,7 +64,6 @@ async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'i
   const terminal = saveTerminal()
   const kernel = spawn(process.execPath, [plan.kernelImage, run.path], {
     stdio: [stdin, 'inherit', 'inherit', 'pipe'],
-    env: { ...process.env, NEPTUNE_RUN: run.path },
     // A session of its own: the terminal's Ctrl-C must reach the launcher alone.
     detached: true,
   })
@@ -78,8 +76,15 @@ async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'i
   await reap(run.path, plan)
   terminal?.restore()
   await watchdog.dismiss()
-  const unfinished = fs.existsSync(path.join(run.path, UNFINISHED))
+  const unfinished = readUnfinished(run.path)
+  if (unfinished) plan.say(unfinished)
   return exitCode(end, signals.stopped(), plan.say) || (unfinished ? 1 : 0)
+}
+
+/** The front panel leaves a sentence when it could not type every line of its script. */
+function readUnfinished(run: string): string | undefined {
+  const file = path.join(run, 'unfinished')
+  return fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : undefined
 }
 
 interface End {

@@ -26,10 +26,9 @@ export const main: Main = async (env) => {
   const monitor = new Monitor(env, capability(env, config.cables?.monitor ?? 'monitor'))
   const typist = new Typist(env, capability(env, config.cables?.keyboard ?? 'keyboard'))
   const say = (sentence: string) => process.stderr.write(`neptune: ${sentence}\n`)
-  const stopped = () => monitor.stop()
   // The machine is switched off: what is on the screen is printed, the terminal put back.
-  process.on('SIGTERM', stopped)
-  process.on('SIGINT', () => {})
+  process.removeAllListeners('SIGTERM')
+  process.on('SIGTERM', () => void monitor.stop())
   if (process.stdin.isTTY && process.stdout.isTTY) {
     const stop = (now: boolean) => askToStop(config, now, say)
     await runTerminal({ monitor, typist, input: process.stdin, output: process.stdout, stop })

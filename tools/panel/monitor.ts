@@ -19,6 +19,8 @@ export interface MonitorFrame extends Frame {
 /** Between two looks for a display that went away; so often, then it is taken for gone. */
 const RETRY_MS = 100
 const RETRIES = 20
+/** Two refreshes of the display. */
+const LAST_LOOK_MS = 35
 /** The echo of a key follows within a few milliseconds; this is the most that is waited for it. */
 const ECHO_MS = 20
 
@@ -28,11 +30,16 @@ export class Monitor {
   private readonly cable
   private readonly lookers = new Set<(frame: MonitorFrame) => void>()
   private over = false
+  private readonly stopped: Promise<void>
+  private stopWatching = () => {}
 
   constructor(env: Environment, cable: CPtr) {
     this.env = env
+    this.stopped = new Promise((resolve) => {
+      this.stopWatching = resolve
+    })
     this.cable = env.sel4.client(MonitorCable, cable)
-    this.ended = this.watch()
+    this.ended = Promise.race([this.watch(), this.stopped])
   }
   onFrame(look: (frame: MonitorFrame) => void): () => void {
     this.lookers.add(look)
@@ -73,8 +80,11 @@ export class Monitor {
     }
     this.over = true
   }
-  /** The system stops: no frame will come. */
-  stop(): void {
+  /** The system stops: the last change of the picture is still seen, then no frame comes any more. */
+  async stop(): Promise<void> {
+    if (this.over) return
+    await this.env.clock.sleep(LAST_LOOK_MS)
     this.over = true
+    this.stopWatching()
   }
 }

@@ -1,0 +1,83 @@
+/**
+ * The bare sides: processes joined by zeromq.js with nothing of ours between.
+ *
+ *   bareEcho(bytes)    a DEALER here, a ROUTER in another process
+ *   bareRing(hops, bytes)   a message through `hops` sockets and processes back to here, msgpack at each hop
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { pack, unpack } from 'msgpackr'
+import { Dealer, Pull, Push } from 'zeromq'
+import type { Block } from './ratio.ts'
+
+export interface Bare {
+  readonly block: Block
+  end(): Promise<void>
+}
+const OPTIONS = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 }
+
+async function start(...args: string[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [path.join(__dirname, 'lab-bare.js'), ...args], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  await new Promise((resolve, reject) => {
+    child.stdout?.once('data', resolve)
+    child.once('exit', () => reject(new Error('a bare process did not start')))
+  })
+  return child
+}
+function stop(children: readonly ChildProcess[], folder: string): Promise<void> {
+  const gone = children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
+  for (const child of children) child.stdin?.end()
+  return Promise.all(gone).then(() => fs.rmSync(folder, { recursive: true, force: true }))
+}
+const scratch = () => fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-bare-'))
+/** Microseconds per turn of `turn`. */
+export async function timed(operations: number, turn: () => Promise<unknown>): Promise<number> {
+  const began = performance.now()
+  for (let i = 0; i < operations; i++) await turn()
+  return ((performance.now() - began) * 1000) / operations
+}
+
+export async function bareEcho(bytes: number): Promise<Bare> {
+  const folder = scratch()
+  const address = `ipc://${folder}/echo`
+  const child = await start('echo', address)
+  const dealer = new Dealer(OPTIONS)
+  dealer.connect(address)
+  const payload = Buffer.alloc(bytes, 0x5a)
+  const turn = async () => {
+    await dealer.send(payload)
+    await dealer.receive()
+  }
+  const end = async () => {
+    dealer.close()
+    await stop([child], folder)
+  }
+  return { block: (operations) => timed(operations, turn), end }
+}
+
+export async function bareRing(hops: number, bytes: number): Promise<Bare> {
+  const folder = scratch()
+  const address = (i: number) => `ipc://${folder}/${i % hops}`
+  const pull = new Pull(OPTIONS)
+  await pull.bind(address(0))
+  const children = await Promise.all(
+    Array.from({ length: hops - 1 }, (_, i) => start('ring', address(i + 1), address(i + 2))),
+  )
+  const push = new Push(OPTIONS)
+  push.connect(address(1))
+  const message = [3, 1, 0x1234, [0, 4096, 7], bytes, 'read']
+  const turn = async () => {
+    await push.send(pack(message))
+    unpack((await pull.receive())[0])
+  }
+  const end = async () => {
+    pull.close()
+    push.close()
+    await stop(children, folder)
+  }
+  return { block: (operations) => timed(operations, turn), end }
+}

@@ -1,0 +1,64 @@
+/**
+ * Ratios that a busy machine cannot fake: value and baseline are measured in alternating short blocks, each block of the
+ * one is divided by its neighbours of the other, and the median of those quotients is the result.
+ *
+ *   alternate({ value, baseline, blocks, operations })   Row without its names; microseconds per operation
+ *
+ * Pure but for the two functions it is given.
+ */
+export interface Row {
+  readonly case: string
+  readonly value: number
+  readonly unit: string
+  readonly baseline: number
+  readonly ratio: number
+}
+/** Runs that many operations; resolves to microseconds per operation. */
+export type Block = (operations: number) => Promise<number>
+
+/** Longer blocks would let the machine change between the two. */
+export const MOST_OPERATIONS = 200
+/** Fewer and the median's own noise shows. */
+export const FEWEST_BLOCKS = 30
+
+export interface Alternation {
+  readonly value: Block
+  readonly baseline: Block
+  readonly blocks?: number
+  readonly operations?: number
+}
+export async function alternate({
+  value,
+  baseline,
+  blocks = FEWEST_BLOCKS,
+  operations = MOST_OPERATIONS,
+}: Alternation) {
+  const values: number[] = []
+  const baselines: number[] = []
+  for (let i = 0; i < blocks; i++) {
+    // Who goes first changes, so that neither always meets the colder cache.
+    const [first, second] = i % 2 === 0 ? [value, baseline] : [baseline, value]
+    const one = await first(operations)
+    const other = await second(operations)
+    values.push(i % 2 === 0 ? one : other)
+    baselines.push(i % 2 === 0 ? other : one)
+  }
+  return {
+    value: median(values),
+    baseline: median(baselines),
+    ratio: median(values.map((each, i) => each / baselines[i])),
+  }
+}
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+export const row = (name: string, unit: string, measured: { value: number; baseline: number; ratio: number }): Row => ({
+  case: name,
+  value: round(measured.value),
+  unit,
+  baseline: round(measured.baseline),
+  ratio: round(measured.ratio),
+})
+const round = (value: number) => Number(value.toPrecision(4))

@@ -1,0 +1,112 @@
+/**
+ * A real system for a benchmark: booted with a fresh disk or a manifest of the benchmark's own, typed at, always ended.
+ *
+ *   bootForBench(options)   resolves at the prompt
+ *
+ * Drives the same command that a person would, from outside.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { callControl } from '../../tools/control.ts'
+import { makeDiskImage, welcomeTree } from '../../tools/disk/image.ts'
+
+/** A slow machine under load boots in several seconds; longer is a failure. */
+const PATIENCE_MS = 120_000
+
+export interface BenchSystem {
+  readonly bootMs: number
+  /** Types a line; resolves to the rows it printed, once the next line of the marker is seen. */
+  type(line: string, until: RegExp): Promise<string>
+  ps(): Promise<readonly unknown[]>
+  end(): Promise<void>
+}
+export async function bootForBench(): Promise<BenchSystem> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-bench-'))
+  const image = path.join(folder, 'disk.img')
+  makeDiskImage(image, { tree: welcomeTree() })
+  const run = path.join(folder, 'run')
+  const began = performance.now()
+  const child = spawn(
+    process.execPath,
+    [path.join(__dirname, 'cli.js'), 'boot', '--run', run, '--disk', `ahci:${image}`],
+    {
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  )
+  const output = new Output(child)
+  try {
+    // The line's echo is the proof of a prompt: it is typed only then.
+    child.stdin?.write('rem\n')
+    await output.until(/>rem/, PATIENCE_MS)
+  } catch (error) {
+    await end(child, folder)
+    throw error
+  }
+  const bootMs = performance.now() - began
+  return {
+    bootMs,
+    type: (line, until) => {
+      const answer = output.until(until, PATIENCE_MS)
+      child.stdin?.write(`${line}\n`)
+      return answer
+    },
+    ps: async () => (await callControl(run, 'ps')) as unknown[],
+    end: () => end(child, folder),
+  }
+}
+async function end(child: ChildProcess, folder: string): Promise<void> {
+  const gone = new Promise((resolve) =>
+    child.exitCode !== null || child.signalCode !== null ? resolve(0) : child.once('exit', resolve),
+  )
+  child.kill('SIGTERM')
+  child.stdin?.end()
+  await gone
+  fs.rmSync(folder, { recursive: true, force: true })
+}
+
+/** What the system has printed, from the last match on. */
+class Output {
+  private text = ''
+  private errors = ''
+  private over = false
+  private wake = () => {}
+
+  constructor(child: ChildProcess) {
+    child.stdout?.on('data', (data) => this.add(String(data)))
+    child.stderr?.on('data', (data) => {
+      this.errors += String(data)
+    })
+    child.once('exit', () => {
+      this.over = true
+      this.wake()
+    })
+  }
+  private add(text: string): void {
+    this.text += text
+    this.wake()
+  }
+  async until(pattern: RegExp, patienceMs: number): Promise<string> {
+    const limit = Date.now() + patienceMs
+    for (;;) {
+      const match = pattern.exec(this.text)
+      if (match) {
+        this.text = this.text.slice(match.index + match[0].length)
+        return match[0]
+      }
+      if (this.over || Date.now() > limit)
+        throw new Error(`the system never printed ${pattern}:\n${this.text}\n${this.errors}`)
+      await this.change(limit - Date.now())
+    }
+  }
+  private change(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, Math.max(1, milliseconds))
+      this.wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+}
