@@ -21,7 +21,7 @@ import type { ExitStatus, Host } from './host.ts'
 import { INVOCATIONS } from './invocations.ts'
 import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
-import type { CheckedManifest } from './manifest/manifest.ts'
+import type { CheckedManifest, Limits } from './manifest/manifest.ts'
 import { Notification } from './notification.ts'
 import { type DeathCause, Process, type ProcessInit } from './process.ts'
 import { SessionTable } from './session.ts'
@@ -50,8 +50,7 @@ export interface Birthplan {
   readonly kind: ProcessInit['kind']
   readonly config: Readonly<Record<string, unknown>>
   readonly terminal?: boolean
-  readonly leaseMs?: number
-  readonly window?: number
+  readonly limits?: Limits
   readonly device?: Device
   /** Makes the CSpace's first contents; throws to call the birth off. */
   readonly furnish?: (process: Process) => void
@@ -86,6 +85,7 @@ export class Kernel {
     this.sessions = new SessionTable({
       slowpath: manifest.slowpath,
       secret: () => host.secret(),
+      processes: () => this.processes.values(),
       faulted: (sender, why) => this.end(sender, 'fault', why),
     })
     this.machine = new Machine(this)
@@ -122,8 +122,7 @@ export class Kernel {
       birth: 'fresh',
       kind: 'root',
       config,
-      leaseMs: limits.leaseMs,
-      window: limits.credits,
+      limits,
       furnish: (process) => {
         const { irqControl, ioPortControl } = this.rootCaps
         process.init.cspace.insert(irqControl)
@@ -134,16 +133,16 @@ export class Kernel {
   }
   /** Untyped_Retype of CNode, VSpace and TCB, TCB_Configure, CNode_Mint of what it is given, TCB_Resume. */
   create(plan: Birthplan): Process {
-    const { name } = plan
+    const { name, limits } = plan
     if (this.stopping) throw new Sel4Error('seL4_IllegalOperation', 'the system is stopping')
     if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
     const generation = (this.generations.get(name) ?? 0) + 1
     const token = this.host.secret()
-    const cspace = new CNode(this.id(), CSPACE_RADIX)
+    const cspace = new CNode(this.id(), CSPACE_RADIX, 0, 0, limits?.capabilities)
     const vspace = new VSpace(this.id())
     const tcb = new Tcb(this.id(), name)
     tcb.configure(cspace, vspace)
-    const { leaseMs = DEFAULT_LEASE_MS, window = DEFAULT_WINDOW } = plan
+    const { leaseMs = DEFAULT_LEASE_MS, credits: window = DEFAULT_WINDOW } = limits ?? {}
     const process = new Process({ ...plan, generation, token, cspace, vspace, tcb, leaseMs, window }, (message) =>
       this.host.send(token, message),
     )
@@ -151,7 +150,13 @@ export class Kernel {
       for (const object of [cspace, vspace, tcb]) cspace.insert(makeCapability(object, { origin: 'retype' }))
       this.plugCables(process)
       plan.furnish?.(process)
-      process.pid = this.host.start({ name, image: plan.image, token, terminal: plan.terminal ?? false })
+      process.pid = this.host.start({
+        name,
+        image: plan.image,
+        token,
+        terminal: plan.terminal ?? false,
+        heapBytes: limits?.memory,
+      })
     } catch (error) {
       this.dismantle(process)
       throw error
