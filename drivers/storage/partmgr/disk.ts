@@ -65,10 +65,10 @@ async function pnp(extension: DiskExtension, Irp: IRP): Promise<NTSTATUS> {
       return passDown(LowerDevice, Irp)
     case IRP_MN.IRP_MN_REMOVE_DEVICE: {
       forgetVolumes(extension)
-      const status = await passDown(LowerDevice, Irp)
+      const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
       await IoDetachDevice(LowerDevice)
       await IoDeleteDevice(DeviceObject)
-      return status
+      return completeIrp(Irp, status)
     }
     default:
       return passDown(LowerDevice, Irp)
@@ -103,10 +103,16 @@ async function readDisk(extension: DiskExtension): Promise<void> {
   try {
     const table = await readTable(reader(extension, buffer, sectorSize, sectors))
     extension.facts = { table, sectorSize, diskNumber }
+    await publishSectorSize(extension.DeviceObject, sectorSize)
     await syncVolumes(extension, table.partitions.map((partition) => ({ table, partition, sectorSize, diskNumber })))
   } finally {
     FreeCommonBuffer(buffer)
   }
+}
+async function publishSectorSize(DeviceObject: DEVICE_OBJECT, sectorSize: number): Promise<void> {
+  if (DeviceObject.AlignmentRequirement === sectorSize) return
+  DeviceObject.AlignmentRequirement = sectorSize
+  await IoDeviceInitialized(DeviceObject)
 }
 async function control({ LowerDevice, DeviceObject }: DiskExtension, IoControlCode: number, outputLength: number): Promise<Uint8Array> {
   const Parameters = { kind: 'DeviceIoControl', IoControlCode, OutputBufferLength: outputLength, InputBufferLength: 0 } as const

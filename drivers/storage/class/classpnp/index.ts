@@ -72,10 +72,10 @@ async function pnp(init: CLASS_INIT_DATA, fdo: ClassFdo, Irp: IRP): Promise<NTST
       return passDown(LowerDevice, Irp)
     case IRP_MN.IRP_MN_REMOVE_DEVICE: {
       fdo.medium = undefined
-      const status = await passDown(LowerDevice, Irp)
+      const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
       await IoDetachDevice(LowerDevice)
       await IoDeleteDevice(DeviceObject)
-      return status
+      return completeIrp(Irp, status)
     }
     default:
       return passDown(LowerDevice, Irp)

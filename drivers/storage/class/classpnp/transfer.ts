@@ -68,8 +68,10 @@ interface Sent {
 function transferFailed(_device: DEVICE_OBJECT, Irp: IRP, Context: unknown): NTSTATUS {
   const { fdo, Srb } = Context as Sent
   const { response } = Irp
-  if (response?.kind !== 'Srb' || Irp.Cancel) return NT_STATUS.STATUS_SUCCESS
+  if (response?.kind !== 'Srb') return NT_STATUS.STATUS_SUCCESS
+  /** A read's or a flush's client knows no SRBs. */
   Irp.response = undefined
+  if (Irp.Cancel) return NT_STATUS.STATUS_SUCCESS
   const verdict = ClassInterpretSenseInfo(response.Result, Srb.SrbFlags === SRB_FLAGS_DATA_OUT)
   const tries: { count: number } = (Irp.DriverContext ??= { count: 0 })
   if (verdict.retry && tries.count++ < TRANSFER_RETRIES) {

@@ -87,6 +87,11 @@ export class FdoExtension {
   get children(): number[] {
     return this.pdos.filter((pdo) => (pdo.DeviceExtension as PdoExtension).unit).map((pdo) => pdo.handle)
   }
+  /** The Executive takes a removed PDO away; a disk found in its place gets a new one. */
+  forget(pdo: DEVICE_OBJECT): void {
+    const at = this.pdos.indexOf(pdo)
+    if (at >= 0) this.pdos.splice(at, 1)
+  }
   private busChanged(): void {
     IoQueueWorkItem(
       IoAllocateWorkItem(this.DeviceObject),
@@ -179,10 +184,10 @@ async function fdoPnp(extension: FdoExtension, Irp: IRP, minor: number, Paramete
       return passDown(LowerDevice, Irp)
     case IRP_MN.IRP_MN_REMOVE_DEVICE: {
       await extension.stop()
-      const status = await passDown(LowerDevice, Irp)
+      const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
       await IoDetachDevice(LowerDevice)
       await IoDeleteDevice(DeviceObject)
-      return status
+      return completeIrp(Irp, status)
     }
     default:
       return passDown(LowerDevice, Irp)

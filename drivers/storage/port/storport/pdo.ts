@@ -5,7 +5,7 @@
  */
 import { SRB_FUNCTION_EXECUTE_SCSI, SRB_STATUS } from '#drivers/lib/scsi'
 import { pdoPnp, type PdoIds } from '#drivers/lib/pnp'
-import { IRP_MJ } from '#contracts/wdm'
+import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import {
   completeIrp, IoGetCurrentIrpStackLocation, IoMarkIrpPending, IoSetCancelRoutine, type DEVICE_OBJECT, type IRP,
 } from '#wdm'
@@ -45,11 +45,12 @@ const DEFAULT_TIMEOUT_S = 10
 
 export function pdoDispatch(DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS {
   const extension: PdoExtension = DeviceObject.DeviceExtension
-  const { MajorFunction } = IoGetCurrentIrpStackLocation(Irp)
+  const { MajorFunction, MinorFunction } = IoGetCurrentIrpStackLocation(Irp)
   switch (MajorFunction) {
     case IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL:
       return scsi(extension, Irp)
     case IRP_MJ.IRP_MJ_PNP:
+      if (MinorFunction === IRP_MN.IRP_MN_REMOVE_DEVICE && !extension.unit) extension.adapter.forget(DeviceObject)
       return pdoPnp(DeviceObject, Irp, extension.ids)
     case IRP_MJ.IRP_MJ_POWER:
     case IRP_MJ.IRP_MJ_FLUSH_BUFFERS:
