@@ -62,7 +62,11 @@ export class CNode implements KernelObject {
   private readonly slots = new Map<number, Capability>()
   private nextFree = 1
 
-  constructor(id: number, radix: number, guardBits = 0, guard = 0) {
+  /** How many capabilities it may hold, when fewer than its slots. */
+  private readonly quota: number
+
+  constructor(id: number, radix: number, guardBits = 0, guard = 0, quota = 2 ** radix) {
+    this.quota = quota
     this.id = id
     this.radix = radix
     this.guard = guard
@@ -87,6 +91,7 @@ export class CNode implements KernelObject {
   /** Slot 0 is never used: it is no capability. A slot is reused only when all have been. */
   insert(cap: Capability): CPtr {
     const size = 2 ** this.radix
+    if (this.slots.size >= this.quota) throw new Sel4Error('seL4_NotEnoughMemory', 'no more capabilities allowed')
     for (let tried = 0; tried < size; tried++, this.nextFree = (this.nextFree + 1) % size) {
       if (this.nextFree === 0 || this.slots.has(this.nextFree)) continue
       this.put(this.nextFree, cap)

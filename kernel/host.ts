@@ -10,6 +10,8 @@ export interface StartRequest {
   readonly token: string
   /** Owns the terminal. */
   readonly terminal: boolean
+  /** Limit of its own memory, beside the banks. */
+  readonly heapBytes?: number
 }
 export interface Usage {
   readonly cpuMs: number

@@ -126,8 +126,7 @@ const spawn: Invocation = (kernel, root, body) => {
     birth: request.birth === 'restart' ? 'restart' : 'fresh',
     kind: 'image',
     config: { ...image.config, ...record(request.config ?? {}, 'config') },
-    leaseMs: image.limits.leaseMs,
-    window: image.limits.credits,
+    limits: image.limits,
     furnish: (child) => {
       for (const [key, mint] of caps) child.install(key, mintFor(kernel, root, child, record(mint, 'capability')))
       if (arenaBytes) giveArena(kernel, child, image.bank ?? '', arenaBytes)

@@ -24,6 +24,7 @@ export interface OsHostOptions {
 /** USER_HZ on Linux: utime and stime of /proc/PID/stat are in 10 ms. */
 const MS_PER_JIFFY = 10
 const PAGE_KB = 4
+const MIB = 1024 * 1024
 
 export class OsHost implements Host {
   private readonly options: OsHostOptions
@@ -57,15 +58,16 @@ export class OsHost implements Host {
   send(token: string, message: Buffer): void {
     this.gate.send([token, message]).catch(peerGone)
   }
-  start({ name, image, token, terminal }: StartRequest): number {
+  start({ name, image, token, terminal, heapBytes }: StartRequest): number {
     const { run, bundle } = this.options
     const log = openSync(join(run, 'log', `${name}.log`), 'a', 0o600)
     const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG } = process.env
+    const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
     const boot = JSON.stringify({ run, token, parent: process.pid })
     const env = { PATH, NEPTUNE_LOG, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
     try {
-      const child = spawn(process.execPath, ['--enable-source-maps', bundle(image)], {
+      const child = spawn(process.execPath, [...heap, '--enable-source-maps', bundle(image)], {
         env,
         stdio: [...stdio],
         cwd: run,

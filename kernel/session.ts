@@ -34,6 +34,7 @@ export interface Session {
 export interface SessionHost {
   readonly slowpath: boolean
   secret(): string
+  processes(): Iterable<Process>
   /** The sender lies or babbles: it is ended. */
   faulted(sender: Process, why: string): void
 }
@@ -159,8 +160,14 @@ export class SessionTable {
         ),
       )
     }
+    tasks.push(...this.tellFormerSenders(process))
     this.abandon(process)
     await Promise.all(tasks)
+  }
+  /** Who ever sent to the dead may wait for an answer to a call taken before its session was closed. */
+  private *tellFormerSenders(dead: Process): Generator<Promise<unknown>> {
+    for (const process of this.host.processes())
+      if (process.identities.delete(dead.init.token)) yield process.ask(ASK.routeClosed, [[], dead.address, true])
   }
   /** What the dead had yet to answer will not be. */
   private abandon(process: Process): void {

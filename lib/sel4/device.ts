@@ -82,7 +82,7 @@ export class DeviceMachine implements Machine {
 
   private access(session: InSession, message: Buffer): void {
     const { chip } = this
-    if (!chip) return this.runtime.fault(session.info.session, message)
+    if (!chip) return this.runtime.reject(session, message)
     if (session.info.target === 'mmio') return this.mmio(chip, session, message)
     const label = labelOf(message)
     const port = label & 0xffff

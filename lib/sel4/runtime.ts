@@ -415,20 +415,26 @@ export class Runtime implements Sel4 {
       return this.stranger(identity, message)
     if (!isSound(message)) return this.fault(session.info.session, message)
     if (message[0] === KIND.DOORBELL && !session.inbox) return this.deviceAccess?.(session, message)
-    if (++session.outstanding > session.info.window) return this.fault(session.info.session, message)
+    if (++session.outstanding > session.info.window) return this.reject(session, message)
     if (message[0] !== KIND.CALL && message[0] !== KIND.SEND) return this.access(session, message)
-    if (!session.inbox) return this.fault(session.info.session, message)
+    if (!session.inbox) return this.reject(session, message)
     this.deliver(session, session.inbox, message)
   }
   private access(session: InSession, message: Buffer): void {
-    if (session.inbox || !this.deviceAccess) return this.fault(session.info.session, message)
+    if (session.inbox || !this.deviceAccess) return this.reject(session, message)
     this.deviceAccess(session, message)
+  }
+  /** Well-formed, but not what this session is for: answered, so that nobody waits, and reported. */
+  reject(session: InSession, message: Buffer): void {
+    if (message[0] !== KIND.SEND && message[0] !== KIND.DOORBELL)
+      this.answerSession(session, FLAG.ERROR, SEL4_ERROR.seL4_IllegalOperation, sequenceOf(message), null)
+    this.fault(session.info.session, message)
   }
   private stranger(identity: Buffer | undefined, message: Buffer): void {
     const id = sessionOf(message)
     const was = this.tombstones.get(id)
     const same = was !== undefined && was === (identity?.toString() ?? '')
-    if (!same) return this.fault(id, message)
+    if (!same) this.fault(id, message)
     if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return
     this.answer(
       identity ?? Buffer.alloc(0),
