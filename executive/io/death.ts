@@ -22,7 +22,7 @@ import type { Irp } from './irp.ts'
 
 /** Before the second restart within the window; doubles with each. The first is at once. */
 const BACKOFF_MS = 20
-const BACKOFF_MAX_MS = 2_000
+const BACKOFF_MAX_MS = 500
 
 export class Recovery {
   private readonly ex: Executive
@@ -37,7 +37,7 @@ export class Recovery {
     const first = driver.state === 'loading' && !driver.recovering
     const life = ++driver.life
     driver.state = first ? 'failed' : 'dead'
-    driver.recovered ??= deferred<boolean>()
+    if (!first) driver.recovered ??= deferred<boolean>()
     driver.process = undefined as never
     const orphans = this.cutOff(driver)
     driver.deaths.push(env.clock.now())

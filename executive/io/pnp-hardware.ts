@@ -5,7 +5,7 @@
  *   port / interrupt / memory   → the capability's number in the driver's CSpace
  *   withdraw(node)              the node is gone or its resources are released: nobody's copy works any more
  */
-import type { CPtr } from '#sel4/api'
+import { type CPtr, Sel4Error } from '#sel4/api'
 import { StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import type { DeviceObject } from './device.ts'
@@ -46,13 +46,20 @@ export class HardwareGrants {
   private async grant(driver: DriverObject, node: DeviceNode, key: string, issue: () => Promise<CPtr>): Promise<CPtr> {
     let caps = this.issued.get(node)
     if (!caps) this.issued.set(node, (caps = new Map()))
+    const { name } = driver.process
     let cap = caps.get(key)
     if (!cap) {
       cap = issue()
       caps.set(key, cap)
       cap.catch(() => caps.delete(key))
     }
-    return this.ex.root.grant(driver.process.name, await cap)
+    try {
+      return await this.ex.root.grant(name, await cap)
+    } catch (error) {
+      // Above the image's ceiling, or the caller is dead by now.
+      if (error instanceof Sel4Error) throw new StatusError('STATUS_ACCESS_DENIED', error.message)
+      throw error
+    }
   }
 }
 

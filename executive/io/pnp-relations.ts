@@ -100,10 +100,10 @@ export class Relations {
     for (const child of [...node.children]) {
       if (replay && child.physicalDevice.driver !== replay.driver) continue
       const identity = present.get(child.physicalDevice)
-      if (!identity) await this.steps.remove(child)
+      if (!identity) await this.steps.remove(child, replay !== undefined)
       else if (pathOf(identity) !== child.instancePath) {
         // Another device took this one's handle: what was stacked on it belongs to the old one.
-        await this.steps.tearDown(child)
+        await this.steps.tearDown(child, replay !== undefined)
         this.forget(child)
       }
     }

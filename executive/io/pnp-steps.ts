@@ -140,10 +140,10 @@ export class PnpSteps {
   }
 
   // ---------------------------------------------------------------- remove
-  /** Takes a node and everything below it away; children first. */
-  async remove(node: DeviceNode): Promise<void> {
+  /** Takes a node and everything below it away; children first. `recovery`: its bus driver is just coming back. */
+  async remove(node: DeviceNode, recovery = false): Promise<void> {
     const { physicalDevice } = node
-    await this.tearDown(node)
+    await this.tearDown(node, recovery)
     this.ex.io.devices.remove(physicalDevice)
     node.enter('DeviceNodeRemoved')
     physicalDevice.physicalNode = undefined
@@ -153,12 +153,12 @@ export class PnpSteps {
   }
 
   /** Takes the drivers off a node, so that only the physical device is left and it may be tried anew. */
-  async tearDown(node: DeviceNode): Promise<void> {
-    for (const child of [...node.children]) await this.remove(child)
+  async tearDown(node: DeviceNode, recovery = false): Promise<void> {
+    for (const child of [...node.children]) await this.remove(child, recovery)
     const { physicalDevice } = node
     const stack = stackOf(physicalDevice).slice(1)
     if (node.added.length > 0 && !physicalDevice.removed) {
-      const options = { top: true, deadlineMs: REMOVE_PATIENCE_MS }
+      const options = { top: true, recovery, deadlineMs: REMOVE_PATIENCE_MS }
       await this.pnp(physicalDevice, IRP_MN.IRP_MN_SURPRISE_REMOVAL, { kind: 'None' }, options)
       await this.pnp(physicalDevice, IRP_MN.IRP_MN_REMOVE_DEVICE, { kind: 'None' }, options)
     }

@@ -190,12 +190,15 @@ export class PlugAndPlay {
   }
   /** Its nodes lose their drivers and may be tried anew; what hung on its devices is removed. */
   async fail(driver: DriverObject): Promise<void> {
+    if (this.root) await this.inTurn(() => this.failNodes(driver))
+  }
+  private async failNodes(driver: DriverObject): Promise<void> {
     for (const node of this.nodesOf(driver)) {
       if (!node.added.includes(driver)) continue
       await this.steps.tearDown(node)
       this.steps.failed(node, 'driver', NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
     }
-    for (const node of this.root ? this.nodes() : []) if (node.physicalDevice.driver === driver) await this.steps.remove(node)
+    for (const node of this.nodes()) if (node.physicalDevice.driver === driver) await this.steps.remove(node)
   }
 }
 
