@@ -74,12 +74,10 @@ export class Device {
     this.grants.push(grant)
     this.table?.grant(grant.physicalAddress, grant.length, grant.access)
   }
-  /** Takes away the one grant of exactly this range; false when there is none. */
-  ungrant(physicalAddress: number, length: number): boolean {
+  /** Takes away the one grant of exactly this range, if there is one. */
+  ungrant(physicalAddress: number, length: number): void {
     const at = this.grants.findIndex((one) => one.physicalAddress === physicalAddress && one.length === length)
-    if (at < 0) return false
-    this.withdraw(this.grants.splice(at, 1))
-    return true
+    if (at >= 0) this.withdraw(this.grants.splice(at, 1))
   }
   /** Takes away all that touches a range: its memory is going. */
   ungrantAll(physicalAddress: number, length: number): boolean {

@@ -16,6 +16,7 @@ import {
   remove,
   rightsOf,
 } from './cspace.ts'
+import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
 import { Irq } from './irq.ts'
@@ -194,9 +195,9 @@ const issue =
   (kernel, root, body) =>
     root.init.cspace.insert(make(kernel, new Args(body)))
 
-async function dma(kernel: Kernel, device: string, change: (name: string) => boolean): Promise<null> {
-  if (!change(device)) throw new Sel4Error('seL4_InvalidArgument', 'no such mapping')
-  await kernel.machine.device(device).process?.ask(ASK.barrier, null)
+/** The change is in force when the device has answered once more: nothing it began before is under way. */
+async function confirmed(kernel: Kernel, device: Device): Promise<null> {
+  await device.process?.ask(ASK.barrier, null)
   return null
 }
 const dmaMap: Invocation = (kernel, _root, body) => {
@@ -206,14 +207,16 @@ const dmaMap: Invocation = (kernel, _root, body) => {
   if (access !== 'read' && access !== 'write' && access !== 'readwrite') return invalid('access')
   if (length === 0 || !kernel.machine.isRam(physicalAddress, length))
     throw new Sel4Error('seL4_RangeError', 'not memory')
-  return dma(kernel, args.text(0), (name) => {
-    kernel.machine.device(name).grant({ physicalAddress, length, access })
-    return true
-  })
+  const device = kernel.machine.device(args.text(0))
+  device.grant({ physicalAddress, length, access })
+  return confirmed(kernel, device)
 }
+/** Unmapping what is not mapped is no error, as in seL4: its owner's death may have come first. */
 const dmaUnmap: Invocation = (kernel, _root, body) => {
   const args = new Args(body)
-  return dma(kernel, args.text(0), (name) => kernel.machine.device(name).ungrant(args.number(1), args.number(2)))
+  const device = kernel.machine.device(args.text(0))
+  device.ungrant(args.number(1), args.number(2))
+  return confirmed(kernel, device)
 }
 const resetDevice: Invocation = async (kernel, _root, body) => {
   const device = kernel.machine.device(new Args(body).text(0))

@@ -225,7 +225,7 @@ export interface RootTask {
   deviceMemory(physicalAddress: number, length: number): Promise<Memory>
   endpoint(): Promise<CPtr>
   notification(): Promise<CPtr>
-  /** Lets a device reach memory by DMA (an IOMMU mapping), or no longer; resolves when the device has confirmed. */
+  /** Lets a device reach memory by DMA (an IOMMU mapping), or no longer; resolves when the device has confirmed. Unmapping what is not mapped is no error. */
   dmaMap(
     device: string,
     memory: { physicalAddress: number; length: number },

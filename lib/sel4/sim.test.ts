@@ -121,6 +121,7 @@ describe('simulator', () => {
       await root!.resetDevice('chip')
       await root!.kill('client')
       await died
+      await root!.dmaUnmap('chip', arena!)
       await sel4.portIn(port, 0x300, 1)
       const next = await root!.spawn({ ...request, birth: 'restart' })
       seen.push(`generation ${next.generation}, ${next.arena!.physicalAddress.toString(16)}: ${next.arena!.bytes[5]}`)
