@@ -21,7 +21,7 @@ export interface Disk {
 export type Manifest = {
   banks?: Record<string, { bytes: string | number }>
   devices?: Record<string, { image: string; config?: Record<string, unknown> }>
-  panel?: { config?: Record<string, unknown> }
+  panel?: { image?: string; config?: Record<string, unknown> }
   [key: string]: unknown
 }
 
