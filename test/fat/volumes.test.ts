@@ -109,7 +109,9 @@ describe('fatfs on volumes of mkfs.fat', () => {
         await fs.rename('\\one\\file.txt', '\\one\\FILE.txt')
         await fs.rename('\\one\\FILE.txt', '\\one\\a considerably longer name.text')
         await fs.rename('\\one\\a considerably longer name.text', '\\two\\moved.txt')
-        expect(await statusOf(fs.rename('\\two\\moved.txt', '\\two\\Other Name of Some Length.txt'))).to.equal('STATUS_OBJECT_NAME_COLLISION')
+        expect(await statusOf(fs.rename('\\two\\moved.txt', '\\two\\Other Name of Some Length.txt'))).to.equal(
+          'STATUS_OBJECT_NAME_COLLISION',
+        )
         await fs.rename('\\two\\moved.txt', '\\two\\Other Name of Some Length.txt', true)
         await fs.rename('\\one\\inner', '\\two\\inner')
         expect(await fs.names('\\one')).to.deep.equal([])
@@ -205,7 +207,7 @@ describe('fatfs on volumes of mkfs.fat', () => {
     expectClean(again)
   })
 
-  it('keeps a file\'s id over a rename, and gives no other file the same', async () => {
+  it("keeps a file's id over a rename, and gives no other file the same", async () => {
     const fs = await mountImage(folder.mkfs(4 * MIB))
     await fs.writeFile('\\first', Buffer.from('1'))
     const file = await fs.open('\\first')
@@ -232,7 +234,11 @@ describe('fatfs on volumes of mkfs.fat', () => {
     expect(basic.LastWriteTime).to.equal((Date.UTC(2024, 1, 29, 12, 34, 56) + 11_644_473_600_000) * 10_000)
     const time = (Date.UTC(1999, 11, 31, 23, 59, 58) + 11_644_473_600_000) * 10_000
     await file.setBasic({ CreationTime: time, LastWriteTime: -1, FileAttributes: nt.FILE_ATTRIBUTE_READONLY })
-    expect(await file.query(nt.FileBasicInformation)).to.include({ CreationTime: time, LastWriteTime: basic.LastWriteTime, FileAttributes: 1 })
+    expect(await file.query(nt.FileBasicInformation)).to.include({
+      CreationTime: time,
+      LastWriteTime: basic.LastWriteTime,
+      FileAttributes: 1,
+    })
     expect(await statusOf(file.dispose())).to.equal('STATUS_CANNOT_DELETE')
     expect(await statusOf(fs.open('\\d\\f.txt', { access: nt.FILE_WRITE_DATA }))).to.equal('STATUS_ACCESS_DENIED')
     await file.close()
