@@ -10,28 +10,17 @@
  */
 import { IRP_MJ, NOTIFY } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError, statusName } from '#rtl'
-import type {
-  COMMON_BUFFER,
-  DEVICE_OBJECT,
-  DRIVER_DISPATCH,
-  DRIVER_OBJECT,
-  IO_STACK_LOCATION,
-  IRP,
-  MDL,
-} from './api.ts'
+import type { DEVICE_OBJECT, DRIVER_DISPATCH, IRP } from './api.ts'
 import { DISPATCH_LEVEL, SL_MASK } from './constants.ts'
 import {
-  type Buffer,
   type Completion,
   describe,
   IoGetCurrentIrpStackLocation,
-  Irp,
+  type Irp,
   irpOf,
   type StackLocation,
-  type Window,
+  sliceBuffer,
 } from './irp.ts'
-import { mdlOfRun, sliceMdl } from './mdl.ts'
-import { hostOf } from './objects.ts'
 
 // ---------------------------------------------------------------- down
 
@@ -148,12 +137,6 @@ function completeHere(irp: Irp): void {
   unwind(irp)
 }
 
-function sliceBuffer(buffer: Buffer, window: Window): Buffer {
-  if (buffer.kind === 'None') return buffer
-  if (buffer.kind === 'Arena') return { kind: 'Arena', Address: buffer.Address + window.offset, Length: window.length }
-  return { kind: 'Partial', Id: buffer.Id, Offset: buffer.Offset + window.offset, Length: window.length }
-}
-
 // ---------------------------------------------------------------- up
 
 export function IoCompleteRequest(Irp: IRP, _PriorityBoost?: number): void {
@@ -228,60 +211,7 @@ function finish(irp: Irp): void {
   irp.ended?.()
 }
 
-// ---------------------------------------------------------------- IRPs of this driver's own
-
-export interface AllocateOptions {
-  input?: Uint8Array
-  outputLength?: number
-  buffer?: COMMON_BUFFER | { bytes: Uint8Array; VirtualAddress: number }
-  partial?: { Irp: IRP; offset: number; length: number }
-}
-export function IoAllocateIrp(
-  DriverObject: DRIVER_OBJECT,
-  stack: Partial<IO_STACK_LOCATION> & Pick<IO_STACK_LOCATION, 'MajorFunction' | 'Parameters'>,
-  options: AllocateOptions = {},
-): IRP {
-  const host = hostOf(DriverObject)
-  const irp = new Irp(host, {
-    origin: 'driver',
-    input: options.input,
-    outputLength: options.outputLength,
-    ...bufferOf(host.arena.physical.bind(host.arena), options),
-  })
-  Object.assign(irp.next(), stack)
-  return irp
-}
-
-function bufferOf(
-  physical: (address: number, length: number) => number,
-  { buffer, partial }: AllocateOptions,
-): { buffer?: Buffer; mdl?: MDL } {
-  if (buffer) {
-    const { VirtualAddress: Address, bytes } = buffer
-    const mdl = mdlOfRun(physical(Address, bytes.length), bytes.length)
-    return { buffer: { kind: 'Arena', Address, Length: bytes.length }, mdl }
-  }
-  return partial ? partOf(irpOf(partial.Irp), partial) : {}
-}
-function partOf(master: Irp, part: { offset: number; length: number }): { buffer: Buffer; mdl: MDL } {
-  if (!master.MdlAddress) throw new Error(`a part of the ${describe(master)}, which has no pages`)
-  const window = { offset: master.window.offset + part.offset, length: part.length }
-  const mdl = sliceMdl(master.MdlAddress, part.offset, part.length)
-  if (master.origin === 'driver') return { buffer: sliceBuffer(master.buffer, window), mdl }
-  return { buffer: { kind: 'Partial', Id: master.id, Offset: window.offset, Length: window.length }, mdl }
-}
-
-export async function IoCallDriverSynchronous(DeviceObject: DEVICE_OBJECT, Irp: IRP) {
-  const irp = irpOf(Irp)
-  irp.host.scheduler.requirePassive('IoCallDriverSynchronous')
-  if (irp.origin !== 'driver') throw new Error("IoCallDriverSynchronous of an IRP that is not the driver's own")
-  const ended = new Promise<void>((resolve) => (irp.ended = resolve))
-  await IoCallDriver(DeviceObject, irp)
-  await ended
-  const { Status, Information } = irp.IoStatus
-  const output = irp.response?.kind === 'Data' ? irp.response.Bytes : undefined
-  return { Status, Information, output, response: irp.response }
-}
+// ---------------------------------------------------------------- cancel
 
 export function IoCancelIrp(Irp: IRP): void {
   const irp = irpOf(Irp)

@@ -4,7 +4,7 @@ import type { DEVICE_OBJECT, DRIVER_OBJECT, FILE_OBJECT, FS_COMMIT, FS_VOLUME, I
 import { FsCache } from './fs-cache.ts'
 import { FsCommit } from './fs-commit.ts'
 import type { DriverHost } from './host.ts'
-import { irpOf } from './irp.ts'
+import { describe, irpOf } from './irp.ts'
 import { hostOf, hostOfDevice } from './objects.ts'
 
 class Volume implements FS_VOLUME {
@@ -28,6 +28,8 @@ class Volume implements FS_VOLUME {
   begin(Irp: IRP, VolumeDevice: DEVICE_OBJECT): FS_COMMIT {
     const irp = irpOf(Irp)
     irp.mustBeHeld('FS_VOLUME.begin')
+    if (irp.origin !== 'executive')
+      throw new Error(`a commit of the ${describe(irp)}, whose end the Executive does not hear of`)
     if (this.open || irp.commit) throw new Error('a commit is open already')
     this.open = true
     irp.commit = new FsCommit(this.host, this.cache, VolumeDevice, () => (this.open = false))

@@ -46,12 +46,11 @@ export {
 } from './irp.ts'
 export {
   completeIrp,
-  IoAllocateIrp,
   IoCallDriver,
-  IoCallDriverSynchronous,
   IoCancelIrp,
   IoCompleteRequest,
 } from './call.ts'
+export { IoAllocateIrp, IoCallDriverSynchronous } from './request.ts'
 export { KeClearEvent, KeDelayExecutionThread, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject } from './event.ts'
 export { KeCancelTimer, KeInitializeTimer, KeSetTimer } from './timer.ts'
 export { KeInitializeDpc, KeInsertQueueDpc } from './dpc.ts'

@@ -54,7 +54,8 @@ async function serve(interrupt: Interrupt, routine: () => Promise<boolean>): Pro
     if (!interrupt.connected) return
     await host.scheduler.isr(routine)
     await host.windows.flush(device)
-    await sel4.irqAck(handler)
+    // Not waited for: the next wait follows it on the same way, and one round trip less is a faster disk.
+    sel4.irqAck(handler).catch(host.die)
   }
 }
 

@@ -124,6 +124,12 @@ export class Irp implements IRP {
   }
 }
 
+export function sliceBuffer(buffer: Buffer, window: Window): Buffer {
+  if (buffer.kind === 'None') return buffer
+  if (buffer.kind === 'Arena') return { kind: 'Arena', Address: buffer.Address + window.offset, Length: window.length }
+  return { kind: 'Partial', Id: buffer.Id, Offset: buffer.Offset + window.offset, Length: window.length }
+}
+
 export const irpOf = (irp: IRP): Irp => irp as Irp
 
 export function describe(irp: Irp): string {

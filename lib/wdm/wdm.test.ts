@@ -109,7 +109,7 @@ describe('wdm: IRPs', () => {
         IoSetBufferWindow(irp, 512, 1024)
         IoSetCompletionRoutine(
           irp,
-          (_d, done) => (seen.push(`done ${done.IoStatus.Information}`), STATUS_SUCCESS),
+          (_d, done) => (seen.push(`done ${done.IoStatus.Information}`) ? STATUS_SUCCESS : STATUS_PENDING),
           undefined,
           true,
           true,
@@ -139,7 +139,7 @@ describe('wdm: IRPs', () => {
           IoCopyCurrentIrpStackLocationToNext(irp)
           IoSetCompletionRoutine(
             irp,
-            () => (KeSetEvent(event), STATUS_MORE_PROCESSING_REQUIRED),
+            () => (KeSetEvent(event) ? STATUS_SUCCESS : STATUS_MORE_PROCESSING_REQUIRED),
             undefined,
             true,
             true,
@@ -167,7 +167,7 @@ describe('wdm: IRPs', () => {
             IoSetBufferWindow(irp, 4096, 512)
             IoSetCompletionRoutine(
               irp,
-              (d) => (order.push(d === upper ? 'upper' : 'other'), STATUS_SUCCESS),
+              (d) => (order.push(d === upper ? 'upper' : 'other') ? STATUS_SUCCESS : STATUS_PENDING),
               undefined,
               true,
               true,

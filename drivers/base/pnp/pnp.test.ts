@@ -1,7 +1,7 @@
 /** The root enumerator: its children, their ids and resources, and the same devices after a restart. */
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { expect } from 'chai'
-import { FakeExecutive, fakeExecutive } from '../../../lib/wdm/fake-executive.ts'
+import { type FakeExecutive, fakeExecutive } from '../../../lib/wdm/fake-executive.ts'
 import { parseChildren } from './children.ts'
 import { DriverEntry } from './index.ts'
 
