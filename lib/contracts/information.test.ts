@@ -73,7 +73,10 @@ describe('Information classes', () => {
 
   it('refuse too few bytes and sizes out of range', () => {
     expect(() => FileBasicInformation.decode(new Uint8Array(39))).to.throw(StatusError, 'STATUS_INFO_LENGTH_MISMATCH')
-    expect(() => information.FileEndOfFileInformation.decode(new Uint8Array(8).fill(0x7f))).to.throw(StatusError, 'STATUS_INVALID_PARAMETER')
+    expect(() => information.FileEndOfFileInformation.decode(new Uint8Array(8).fill(0x7f))).to.throw(
+      StatusError,
+      'STATUS_INVALID_PARAMETER',
+    )
     const today = 133_536_000_000_000_000
     const times = { CreationTime: today, LastAccessTime: 0, LastWriteTime: -1, ChangeTime: today, FileAttributes: 0 }
     expect(FileBasicInformation.decode(FileBasicInformation.encode(times).bytes)).to.deep.equal(times)

@@ -23,7 +23,16 @@ import {
   ULONG,
   type ValueOf,
 } from './field.ts'
-import { type DataModel, layoutOf, readStruct, readWide, SYSTEM_TIME, WCHARS, writeStruct, writeWide } from './layout.ts'
+import {
+  type DataModel,
+  layoutOf,
+  readStruct,
+  readWide,
+  SYSTEM_TIME,
+  WCHARS,
+  writeStruct,
+  writeWide,
+} from './layout.ts'
 
 export interface Encoded {
   readonly bytes: Uint8Array

@@ -98,10 +98,23 @@ class Machine {
     return this.send(File, IRP_MJ.IRP_MJ_SET_INFORMATION, { Parameters, Input })
   }
   control(File: number, FsControlCode: number): Promise<Complete> {
-    const Parameters = { kind: 'FileSystemControl', OutputBufferLength: 0, InputBufferLength: 0, FsControlCode } as const
-    return this.send(File, IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL, { MinorFunction: IRP_MN.IRP_MN_USER_FS_REQUEST, Parameters })
+    const Parameters = {
+      kind: 'FileSystemControl',
+      OutputBufferLength: 0,
+      InputBufferLength: 0,
+      FsControlCode,
+    } as const
+    return this.send(File, IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL, {
+      MinorFunction: IRP_MN.IRP_MN_USER_FS_REQUEST,
+      Parameters,
+    })
   }
-  transfer(kind: 'Read' | 'Write', File: number, ByteOffset: number, Length: number): Request & { Device: number; MajorFunction: number } {
+  transfer(
+    kind: 'Read' | 'Write',
+    File: number,
+    ByteOffset: number,
+    Length: number,
+  ): Request & { Device: number; MajorFunction: number } {
     const pages = Math.ceil(Length / 4096)
     return {
       Device: this.volume,
@@ -118,7 +131,13 @@ describe('fatfs, the driver', () => {
   it('mounts, creates, extends, lists, and leaves a clean volume', async () => {
     const machine = new Machine(bareVolume(16))
     const { Response: mounted, Commit } = await machine.mount()
-    expect(mounted).to.include({ kind: 'VolumeMounted', AllocationUnit: 512, SectorSize: 512, ReadOnly: false, SerialNumber: 0x12345678 })
+    expect(mounted).to.include({
+      kind: 'VolumeMounted',
+      AllocationUnit: 512,
+      SectorSize: 512,
+      ReadOnly: false,
+      SerialNumber: 0x12345678,
+    })
     expect(Commit?.Writes.length).to.be.greaterThan(0)
     const { File, done } = await machine.create('\\New file.txt')
     expect(done).to.include({ Status: 0, Information: nt.FILE_CREATED })
@@ -132,14 +151,22 @@ describe('fatfs, the driver', () => {
     expect(extents.map(({ FileOffset, Length }) => [FileOffset, Length])).to.deep.equal([[1000, 4120]])
     await machine.end(File)
     const root = await machine.create('\\')
-    const query = { kind: 'QueryDirectory', Length: 4096, FileInformationClass: 3, SingleEntry: false, RestartScan: false } as const
+    const query = {
+      kind: 'QueryDirectory',
+      Length: 4096,
+      FileInformationClass: 3,
+      SingleEntry: false,
+      RestartScan: false,
+    } as const
     const list = await machine.send(root.File, IRP_MJ.IRP_MJ_DIRECTORY_CONTROL, {
       MinorFunction: IRP_MN.IRP_MN_QUERY_DIRECTORY,
       Parameters: query,
       OutputLength: 4096,
     })
     const { Bytes } = list.Response as Extract<Response, { kind: 'Data' }>
-    expect([...nt.decodeDirectory(Bytes)].map(({ FileName, EndOfFile }) => [FileName, EndOfFile])).to.deep.equal([['New file.txt', 5000]])
+    expect([...nt.decodeDirectory(Bytes)].map(({ FileName, EndOfFile }) => [FileName, EndOfFile])).to.deep.equal([
+      ['New file.txt', 5000],
+    ])
     await machine.end(root.File)
     const volume = await machine.create('')
     expect(status(await machine.control(volume.File, nt.FSCTL_LOCK_VOLUME))).to.equal('STATUS_SUCCESS')
@@ -196,7 +223,10 @@ describe('fatfs, the driver', () => {
     expect(kinds.slice(-2)).to.deep.equal(['Arena', 'Partial'])
     expect(done.Commit?.Writes.length).to.be.greaterThan(0)
     const Parameters = { kind: 'QueryFile', Length: 24, FileInformationClass: 5 } as const
-    const { Response: answer } = await machine.send(File, IRP_MJ.IRP_MJ_QUERY_INFORMATION, { Parameters, OutputLength: 24 })
+    const { Response: answer } = await machine.send(File, IRP_MJ.IRP_MJ_QUERY_INFORMATION, {
+      Parameters,
+      OutputLength: 24,
+    })
     const { Bytes } = answer as Extract<Response, { kind: 'Data' }>
     expect(nt.FileStandardInformation.decode(Bytes)).to.include({ EndOfFile: 5120, AllocationSize: 5120 })
   })

@@ -11,7 +11,14 @@ import * as nt from '#contracts/information'
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
-  CcFlushCache, type DEVICE_OBJECT, type DRIVER_OBJECT, FsOpenVolume, IoAllocateIrp, IoCallDriverSynchronous, parkedState, parkState,
+  CcFlushCache,
+  type DEVICE_OBJECT,
+  type DRIVER_OBJECT,
+  FsOpenVolume,
+  IoAllocateIrp,
+  IoCallDriverSynchronous,
+  parkedState,
+  parkState,
 } from '#wdm'
 import type { Begin } from './create.ts'
 import { type Ccb, loadVolume, type Volume, type VolumeSeams } from './volume.ts'
@@ -24,8 +31,17 @@ const SECTOR_SIZE = 512
 const VOLUME_IS_DIRTY = 1
 
 async function ask(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT, IoControlCode: number, outputLength: number) {
-  const Parameters = { kind: 'DeviceIoControl', OutputBufferLength: outputLength, InputBufferLength: 0, IoControlCode } as const
-  const request = IoAllocateIrp(DriverObject, { MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL, Parameters }, { outputLength })
+  const Parameters = {
+    kind: 'DeviceIoControl',
+    OutputBufferLength: outputLength,
+    InputBufferLength: 0,
+    IoControlCode,
+  } as const
+  const request = IoAllocateIrp(
+    DriverObject,
+    { MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL, Parameters },
+    { outputLength },
+  )
   return IoCallDriverSynchronous(storage, request)
 }
 
@@ -61,7 +77,11 @@ export async function parkMount(volume: Volume): Promise<void> {
 }
 
 // ---------------------------------------------------------------- flush
-export async function flush(volume: Volume, ccb: Ccb | undefined, file: Parameters<typeof CcFlushCache>[1]): Promise<NTSTATUS> {
+export async function flush(
+  volume: Volume,
+  ccb: Ccb | undefined,
+  file: Parameters<typeof CcFlushCache>[1],
+): Promise<NTSTATUS> {
   const whole = !ccb || ccb.isVolume || !ccb.fcb.entry
   const settled = volume.fat.flushing()
   const Status = await CcFlushCache(volume.seams.storage.StorageDevice, whole ? undefined : file)
@@ -80,7 +100,8 @@ export async function markCleanStage(volume: Volume, begin: Begin): Promise<void
 // ---------------------------------------------------------------- FSCTL
 export function lock(volume: Volume, ccb: Ccb): void {
   mustBeVolume(ccb)
-  for (const fcb of volume.openFcbs()) if (fcb !== ccb.fcb) throw new StatusError('STATUS_ACCESS_DENIED', 'files are open')
+  for (const fcb of volume.openFcbs())
+    if (fcb !== ccb.fcb) throw new StatusError('STATUS_ACCESS_DENIED', 'files are open')
   if (volume.locked || ccb.fcb.opens > 1) throw new StatusError('STATUS_ACCESS_DENIED', 'the volume is in use')
   volume.locked = true
 }
@@ -92,7 +113,8 @@ export function unlock(volume: Volume, ccb: Ccb): void {
 /** Clean from here on; the Executive flushes once more after this IRP, for the commit it carries. */
 export async function dismount(volume: Volume, ccb: Ccb, begin: Begin): Promise<void> {
   mustBeVolume(ccb)
-  for (const fcb of volume.openFcbs()) if (fcb !== ccb.fcb) throw new StatusError('STATUS_ACCESS_DENIED', 'files are open')
+  for (const fcb of volume.openFcbs())
+    if (fcb !== ccb.fcb) throw new StatusError('STATUS_ACCESS_DENIED', 'files are open')
   await markCleanStage(volume, begin)
   volume.dismounted = true
 }

@@ -9,9 +9,25 @@
  * Differs from NT: AllocationSize of a create reserves nothing; a last name ends in neither dot nor space.
  */
 import {
-  FILE_APPEND_DATA, FILE_ATTRIBUTE_HIDDEN, FILE_ATTRIBUTE_SYSTEM, FILE_CREATE, FILE_CREATED, FILE_DELETE_ON_CLOSE,
-  FILE_DIRECTORY_FILE, FILE_DOES_NOT_EXIST, FILE_EXISTS, FILE_NON_DIRECTORY_FILE, FILE_OPEN, FILE_OPEN_IF, FILE_OPENED, FILE_OVERWRITE,
-  FILE_OVERWRITE_IF, FILE_OVERWRITTEN, FILE_SUPERSEDE, FILE_SUPERSEDED, FILE_WRITE_DATA,
+  FILE_APPEND_DATA,
+  FILE_ATTRIBUTE_HIDDEN,
+  FILE_ATTRIBUTE_SYSTEM,
+  FILE_CREATE,
+  FILE_CREATED,
+  FILE_DELETE_ON_CLOSE,
+  FILE_DIRECTORY_FILE,
+  FILE_DOES_NOT_EXIST,
+  FILE_EXISTS,
+  FILE_NON_DIRECTORY_FILE,
+  FILE_OPEN,
+  FILE_OPEN_IF,
+  FILE_OPENED,
+  FILE_OVERWRITE,
+  FILE_OVERWRITE_IF,
+  FILE_OVERWRITTEN,
+  FILE_SUPERSEDE,
+  FILE_SUPERSEDED,
+  FILE_WRITE_DATA,
 } from '#contracts/information'
 import { StatusError } from '#rtl'
 import type { FileSizes } from '#wdm'
@@ -47,8 +63,9 @@ const fail = (status: ConstructorParameters<typeof StatusError>[0], detail?: str
 }
 
 /** An open that may change the volume takes it exclusively. */
-export const createChanges = (request: Pick<CreateRequest, 'CreateDisposition' | 'OpenTargetDirectory' | 'Rebind'>): boolean =>
-  request.CreateDisposition !== FILE_OPEN && !request.OpenTargetDirectory && !request.Rebind
+export const createChanges = (
+  request: Pick<CreateRequest, 'CreateDisposition' | 'OpenTargetDirectory' | 'Rebind'>,
+): boolean => request.CreateDisposition !== FILE_OPEN && !request.OpenTargetDirectory && !request.Rebind
 
 function parsePath(FileName: string): { names: string[]; trailing: boolean } {
   const names = FileName.split('\\')
@@ -116,7 +133,8 @@ function checkExisting(entry: Entry, request: CreateRequest, trailing: boolean):
   if (directory && CreateOptions & FILE_NON_DIRECTORY_FILE) fail('STATUS_FILE_IS_A_DIRECTORY')
   if (!directory && CreateOptions & FILE_DIRECTORY_FILE) fail('STATUS_NOT_A_DIRECTORY')
   if (!directory && trailing) fail('STATUS_OBJECT_NAME_INVALID', request.FileName)
-  if (directory && CreateDisposition !== FILE_OPEN && CreateDisposition !== FILE_OPEN_IF) fail('STATUS_OBJECT_NAME_COLLISION')
+  if (directory && CreateDisposition !== FILE_OPEN && CreateDisposition !== FILE_OPEN_IF)
+    fail('STATUS_OBJECT_NAME_COLLISION')
   if (!(entry.attributes & ATTR_READ_ONLY)) return
   if (CreateOptions & FILE_DELETE_ON_CLOSE) fail('STATUS_CANNOT_DELETE')
   if (!directory && DesiredAccess & (FILE_WRITE_DATA | FILE_APPEND_DATA)) fail('STATUS_ACCESS_DENIED', 'read-only')

@@ -4,7 +4,12 @@
  * The place of a scan is a slot number, so that entries coming and going during the scan neither repeat nor hide others.
  * [MS-FSA] 2.1.5.6.3
  */
-import { type DirectoryRecord, encodeDirectory, type Encoded, FILE_BOTH_DIRECTORY_INFORMATION_CLASS } from '#contracts/information'
+import {
+  type DirectoryRecord,
+  encodeDirectory,
+  type Encoded,
+  FILE_BOTH_DIRECTORY_INFORMATION_CLASS,
+} from '#contracts/information'
 import { StatusError } from '#rtl'
 import type { Directory } from './directory.ts'
 import { attributesOf, timesOf } from './info.ts'
@@ -32,7 +37,8 @@ export async function queryDirectory(volume: Volume, ccb: Ccb, request: Director
   const { fcb } = ccb
   if (ccb.isVolume || !isDirectory(fcb)) throw new StatusError('STATUS_INVALID_PARAMETER')
   if (fcb.deleted) throw new StatusError('STATUS_FILE_DELETED')
-  if (request.FileInformationClass !== FILE_BOTH_DIRECTORY_INFORMATION_CLASS) throw new StatusError('STATUS_INVALID_INFO_CLASS')
+  if (request.FileInformationClass !== FILE_BOTH_DIRECTORY_INFORMATION_CLASS)
+    throw new StatusError('STATUS_INVALID_INFO_CLASS')
   const directory = await volume.directoryOf(fcb.entry)
   const scan = scanOf(ccb, request)
   const { records, nexts } = collect(volume, directory, fcb, scan, request)

@@ -12,7 +12,16 @@ import { StatusError } from '#rtl'
 import { clusterOffset } from './boot.ts'
 import { type Change, PHASE } from './change.ts'
 import {
-  ATTR_VOLUME_ID, DELETED, type Dirent, decodeDirent, END, encodeDirent, encodeNameSlots, isLongNameSlot, NameCollector, SLOT,
+  ATTR_VOLUME_ID,
+  DELETED,
+  type Dirent,
+  decodeDirent,
+  END,
+  encodeDirent,
+  encodeNameSlots,
+  isLongNameSlot,
+  NameCollector,
+  SLOT,
 } from './dirent.ts'
 import type { RunList } from './extents.ts'
 import { exactShortName, fold, generateShortName, isLegalName, shortNameOf, shortStem } from './names.ts'
@@ -112,7 +121,12 @@ export class Directory {
   }
 
   /** A long name that could not be opened by is passed over for the short one. */
-  private entryOf(dirent: Dirent, shortName: string, long: { name: string; slots: number } | undefined, slot: number): Entry {
+  private entryOf(
+    dirent: Dirent,
+    shortName: string,
+    long: { name: string; slots: number } | undefined,
+    slot: number,
+  ): Entry {
     const name = long && isLegalName(long.name) ? long.name : (shortNameOf(dirent.raw, dirent.ntRes) as string)
     return { ...dirent, name, shortName, directory: this, slot, first: slot - (long?.slots ?? 0) }
   }
@@ -120,7 +134,8 @@ export class Directory {
   /** Of two entries with one name, which only a damaged disk has, the first is found. */
   private index(entry: Entry): void {
     this.entries[entry.slot] = entry
-    for (const name of [fold(entry.name), fold(entry.shortName)]) if (!this.byName.has(name)) this.byName.set(name, entry)
+    for (const name of [fold(entry.name), fold(entry.shortName)])
+      if (!this.byName.has(name)) this.byName.set(name, entry)
   }
   private unindex(entry: Entry): void {
     this.entries[entry.slot] = undefined
@@ -185,7 +200,8 @@ export class Directory {
     const replaces = instead && slot === instead.slot ? instead : undefined
     const phase = PHASE.entry
     if (replaces) await this.stageErase(change, replaces.first, first, phase)
-    else if (instead) await this.stageRemove(change, instead, this.sameSector(change, instead.slot, slot) ? phase : PHASE.remove)
+    else if (instead)
+      await this.stageRemove(change, instead, this.sameSector(change, instead.slot, slot) ? phase : PHASE.remove)
     await this.stageSlots(change, first, [...slots, encodeDirent(entry)], phase)
     change.after(() => {
       if (replaces) this.unindex(replaces)

@@ -13,11 +13,14 @@ const collect = (slots: Uint8Array[]) => {
 describe('fatfs directory entries', () => {
   it('gives back any long name', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom('a', 'é', '名', ' ', '.'), minLength: 1, maxLength: 255 }), (name) => {
-        const slots = encodeNameSlots(name, raw)
-        expect(slots.length).to.equal(Math.ceil(name.length / 13))
-        expect(collect(slots)).to.deep.equal({ name, slots: slots.length })
-      }),
+      fc.property(
+        fc.string({ unit: fc.constantFrom('a', 'é', '名', ' ', '.'), minLength: 1, maxLength: 255 }),
+        (name) => {
+          const slots = encodeNameSlots(name, raw)
+          expect(slots.length).to.equal(Math.ceil(name.length / 13))
+          expect(collect(slots)).to.deep.equal({ name, slots: slots.length })
+        },
+      ),
     )
   })
 
@@ -42,7 +45,11 @@ describe('fatfs directory entries', () => {
         const time = UNIX_EPOCH + hundredths * 100_000
         const dos = toDosTime(time)
         const date = new Date(hundredths * 10)
-        expect([1980 + (dos.date >> 9), (dos.date >> 5) & 15, dos.date & 31]).to.deep.equal([date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate()])
+        expect([1980 + (dos.date >> 9), (dos.date >> 5) & 15, dos.date & 31]).to.deep.equal([
+          date.getUTCFullYear(),
+          date.getUTCMonth() + 1,
+          date.getUTCDate(),
+        ])
         expect(fromDosTime(dos.date, dos.time, dos.tenths)).to.equal(time)
         expect(time - fromDosTime(dos.date, dos.time)).to.be.within(0, 19_999_999)
       }),

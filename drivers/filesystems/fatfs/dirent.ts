@@ -79,7 +79,7 @@ export function encodeDirent(entry: Dirent): Uint8Array {
 /** Of the 11 bytes of the short name; binds the slots to it. */
 export function checksumOf(raw: Uint8Array): number {
   let sum = 0
-  for (let i = 0; i < 11; i++) sum = ((sum << 7) | (sum >> 1)) + raw[i] & 0xff
+  for (let i = 0; i < 11; i++) sum = (((sum << 7) | (sum >> 1)) + raw[i]) & 0xff
   return sum
 }
 export const slotsOfName = (name: string): number => Math.ceil(name.length / UNITS)

@@ -48,7 +48,8 @@ export class RunList {
   /** This chain with another behind it. */
   with(more: RunList): RunList {
     const list = new RunList()
-    for (const part of [this, more]) for (const [cluster, count] of part.runs(0, part.clusters)) list.append(cluster, count)
+    for (const part of [this, more])
+      for (const [cluster, count] of part.runs(0, part.clusters)) list.append(cluster, count)
     return list
   }
 

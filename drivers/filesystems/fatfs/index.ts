@@ -13,9 +13,26 @@ import * as nt from '#contracts/information'
 import { IRP_MJ, IRP_MN, type Response } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
-  completeIrp, type DEVICE_OBJECT, type DRIVER_OBJECT, type ERESOURCE, ExAcquireResourceExclusive, ExAcquireResourceShared, ExInitializeResource,
-  ExReleaseResource, IoCallDriver, IoCreateDevice, IoDeleteDevice, IoDeviceInitialized, IoGetCurrentIrpStackLocation, IoGetDevice,
-  type IO_STACK_LOCATION, type IRP, IoRegisterFileSystem, IoRegisterShutdownNotification, IoSetOutput, IoSkipCurrentIrpStackLocation,
+  completeIrp,
+  type DEVICE_OBJECT,
+  type DRIVER_OBJECT,
+  type ERESOURCE,
+  ExAcquireResourceExclusive,
+  ExAcquireResourceShared,
+  ExInitializeResource,
+  ExReleaseResource,
+  IoCallDriver,
+  IoCreateDevice,
+  IoDeleteDevice,
+  IoDeviceInitialized,
+  IoGetCurrentIrpStackLocation,
+  IoGetDevice,
+  type IO_STACK_LOCATION,
+  type IRP,
+  IoRegisterFileSystem,
+  IoRegisterShutdownNotification,
+  IoSetOutput,
+  IoSkipCurrentIrpStackLocation,
 } from '#wdm'
 import type { Change } from './change.ts'
 import { dirtyState, dismount, flush, lock, markCleanStage, mount, mustBeVolume, parkMount, unlock } from './control.ts'
@@ -37,12 +54,20 @@ interface Answer {
   readonly response?: Response
   readonly bytes?: Uint8Array
 }
-type Body = (context: { volume: Volume; ccb: Ccb; stack: IO_STACK_LOCATION; begin: Begin }) => Promise<Answer | Outcome>
+type Body = (context: {
+  volume: Volume
+  ccb: Ccb
+  stack: IO_STACK_LOCATION
+  begin: Begin
+}) => Promise<Answer | Outcome | { readonly again: true }>
+/** No status: the IRP is still here, and the operation wants the resource exclusively. */
+const AGAIN = -1
 
 const fail = (status: ConstructorParameters<typeof StatusError>[0], detail?: string): never => {
   throw new StatusError(status, detail)
 }
-const mountedOf = (device: DEVICE_OBJECT): Mounted => (device.DeviceExtension as Mounted | undefined) ?? fail('STATUS_INVALID_DEVICE_REQUEST')
+const mountedOf = (device: DEVICE_OBJECT): Mounted =>
+  (device.DeviceExtension as Mounted | undefined) ?? fail('STATUS_INVALID_DEVICE_REQUEST')
 const parametersOf = <K extends IO_STACK_LOCATION['Parameters']['kind']>(stack: IO_STACK_LOCATION, kind: K) => {
   if (stack.Parameters.kind !== kind) return fail('STATUS_INVALID_PARAMETER')
   return stack.Parameters as Extract<IO_STACK_LOCATION['Parameters'], { kind: K }>
@@ -58,9 +83,11 @@ async function operate(device: DEVICE_OBJECT, Irp: IRP, exclusive: boolean, body
   const { volume, resource } = mountedOf(device)
   await (exclusive ? ExAcquireResourceExclusive(resource) : ExAcquireResourceShared(resource))
   volume.active++
+  volume.evict()
   try {
     const stack = IoGetCurrentIrpStackLocation(Irp)
     const answer = await body({ volume, ccb: ccbOfAny(stack), stack, begin: beginOnce(volume, Irp, exclusive) })
+    if ('again' in answer) return AGAIN
     if ('forward' in answer) return await answer.forward()
     return complete(Irp, answer)
   } catch (error) {
@@ -106,7 +133,11 @@ async function create(device: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
   const { FileObject, Parameters } = IoGetCurrentIrpStackLocation(Irp)
   if (Parameters.kind !== 'Create' || !FileObject) return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
   return operate(device, Irp, createChanges(Parameters), async ({ volume, begin }) => {
-    const { ccb, Information, Sizes, FileId } = await createFile(volume, { ...Parameters, file: FileObject.number }, begin)
+    const { ccb, Information, Sizes, FileId } = await createFile(
+      volume,
+      { ...Parameters, file: FileObject.number },
+      begin,
+    )
     FileObject.FsContext = ccb.fcb
     FileObject.FsContext2 = ccb
     return { Information, response: { kind: 'Opened', Sizes, FileId } }
@@ -173,17 +204,18 @@ const read = (device: DEVICE_OBJECT, Irp: IRP) =>
     return readFile({ DriverObject: device.DriverObject, Irp }, volume, ccb, parametersOf(stack, 'Read'))
   })
 
+/** A file may shrink between the look and the resource: then the write is one that extends after all. */
 async function write(device: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
-  const { volume } = mountedOf(device)
   const stack = IoGetCurrentIrpStackLocation(Irp)
   const transfer: Transfer = parametersOf(stack, 'Write')
-  // A file only shrinks by set information; one that shrinks meanwhile makes this write an extending one: look again inside.
-  const grows = writeExtends(volume, ccbOf(stack), transfer)
-  return operate(device, Irp, grows, async ({ ccb, begin }) => {
-    mustBeMounted(volume)
-    if (!grows && writeExtends(volume, ccb, transfer)) return fail('STATUS_RETRY')
-    return writeFile({ DriverObject: device.DriverObject, Irp }, volume, ccb, transfer, begin)
-  })
+  const attempt = (exclusive: boolean) =>
+    operate(device, Irp, exclusive, async ({ volume, ccb, begin }) => {
+      mustBeMounted(volume)
+      if (!exclusive && writeExtends(volume, ccb, transfer)) return { again: true }
+      return writeFile({ DriverObject: device.DriverObject, Irp }, volume, ccb, transfer, begin)
+    })
+  const status = await attempt(writeExtends(mountedOf(device).volume, ccbOf(stack), transfer))
+  return status === AGAIN ? attempt(true) : status
 }
 
 // ---------------------------------------------------------------- volumes
@@ -233,7 +265,9 @@ async function fileSystemControl(device: DEVICE_OBJECT, Irp: IRP): Promise<NTSTA
     const Status = await flush(volume, ccb, undefined)
     if (!NT_SUCCESS(Status)) return completeIrp(Irp, Status)
   }
-  const status = await operate(device, Irp, true, (context) => volumeControl(context.volume, ccb, FsControlCode, context.begin))
+  const status = await operate(device, Irp, true, (context) =>
+    volumeControl(context.volume, ccb, FsControlCode, context.begin),
+  )
   if (volume.dismounted) await parkMount(volume)
   return status
 }
@@ -274,7 +308,13 @@ async function mountVolume(control: DEVICE_OBJECT, Irp: IRP, stack: IO_STACK_LOC
   const storage = await IoGetDevice(DriverObject, StorageDevice)
   const volume = await mount(DriverObject, storage, Rebind)
   const { geometry, seams } = volume
-  const device = await IoCreateDevice(DriverObject, undefined, nt.FILE_DEVICE_DISK_FILE_SYSTEM, storage.Characteristics, false)
+  const device = await IoCreateDevice(
+    DriverObject,
+    undefined,
+    nt.FILE_DEVICE_DISK_FILE_SYSTEM,
+    storage.Characteristics,
+    false,
+  )
   volume.VolumeDevice = device
   device.StackSize = storage.StackSize + 1
   device.AlignmentRequirement = seams.storage.SectorSize

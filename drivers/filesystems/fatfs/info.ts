@@ -15,7 +15,17 @@ import { clusterOffset } from './boot.ts'
 import { type Change, PHASE } from './change.ts'
 import { type Begin, checkWritable, deleteKey, parentCluster } from './create.ts'
 import type { Directory, Entry, NewEntry } from './directory.ts'
-import { ATTR_ARCHIVE, ATTR_DIRECTORY, ATTR_HIDDEN, ATTR_READ_ONLY, ATTR_SYSTEM, type Dirent, fromDosTime, SLOT, toDosTime } from './dirent.ts'
+import {
+  ATTR_ARCHIVE,
+  ATTR_DIRECTORY,
+  ATTR_HIDDEN,
+  ATTR_READ_ONLY,
+  ATTR_SYSTEM,
+  type Dirent,
+  fromDosTime,
+  SLOT,
+  toDosTime,
+} from './dirent.ts'
 import { RunList } from './extents.ts'
 import { isLegalName } from './names.ts'
 import { type Ccb, type Fcb, isDirectory, type Volume } from './volume.ts'
@@ -56,7 +66,10 @@ export async function queryInformation(volume: Volume, ccb: Ccb, number: number,
       return nt.FileNameInformation.encode({ FileName: volume.pathOf(fcb) }, room)
     case nt.FileNetworkOpenInformation.number: {
       const { AllocationSize, FileSize } = await volume.sizesOf(fcb)
-      return nt.FileNetworkOpenInformation.encode({ ...times, AllocationSize, EndOfFile: FileSize, FileAttributes }, room)
+      return nt.FileNetworkOpenInformation.encode(
+        { ...times, AllocationSize, EndOfFile: FileSize, FileAttributes },
+        room,
+      )
     }
     default:
       return fail('STATUS_INVALID_INFO_CLASS', `${number}`)
@@ -66,7 +79,13 @@ export async function queryInformation(volume: Volume, ccb: Ccb, number: number,
 async function standardOf(volume: Volume, fcb: Fcb) {
   const { AllocationSize, FileSize, IsDirectory } = await volume.sizesOf(fcb)
   const DeletePending = fcb.deletePending
-  return { AllocationSize, EndOfFile: FileSize, NumberOfLinks: DeletePending ? 0 : 1, DeletePending, Directory: IsDirectory }
+  return {
+    AllocationSize,
+    EndOfFile: FileSize,
+    NumberOfLinks: DeletePending ? 0 : 1,
+    DeletePending,
+    Directory: IsDirectory,
+  }
 }
 
 // ---------------------------------------------------------------- set
@@ -79,7 +98,12 @@ export interface SetRequest {
   readonly ReplaceIfExists: boolean
 }
 
-export async function setInformation(volume: Volume, ccb: Ccb, request: SetRequest, begin: Begin): Promise<FileSizes | undefined> {
+export async function setInformation(
+  volume: Volume,
+  ccb: Ccb,
+  request: SetRequest,
+  begin: Begin,
+): Promise<FileSizes | undefined> {
   const { fcb } = ccb
   if (!fcb.entry) return fail('STATUS_INVALID_PARAMETER', 'the root and the volume stay as they are')
   if (fcb.deleted) return fail('STATUS_FILE_DELETED')
@@ -132,7 +156,8 @@ async function setBasic(volume: Volume, fcb: Fcb, basic: Basic, begin: Begin): P
 async function setDisposition(volume: Volume, fcb: Fcb, DeleteFile: boolean): Promise<void> {
   const entry = fcb.entry as Entry
   if (DeleteFile && entry.attributes & ATTR_READ_ONLY) return fail('STATUS_CANNOT_DELETE')
-  if (DeleteFile && isDirectory(fcb) && !(await volume.directoryOf(entry)).isEmpty) return fail('STATUS_DIRECTORY_NOT_EMPTY')
+  if (DeleteFile && isDirectory(fcb) && !(await volume.directoryOf(entry)).isEmpty)
+    return fail('STATUS_DIRECTORY_NOT_EMPTY')
   if (DeleteFile === fcb.deletePending) return
   await volume.seams.park(deleteKey(volume, fcb), new Uint8Array(DeleteFile ? [1] : []))
   fcb.parked = DeleteFile
@@ -152,9 +177,10 @@ async function setEndOfFile(volume: Volume, fcb: Fcb, EndOfFile: number, begin: 
   if (EndOfFile < 0) return fail('STATUS_INVALID_PARAMETER')
   const entry = fcb.entry as Entry
   const before = entry.size
-  const clusters = Math.ceil(EndOfFile / volume.geometry.BytsPerClus)
-  if (EndOfFile !== before || (await volume.runsOf(fcb)).clusters !== clusters)
-    await resize(volume, fcb, clusters, EndOfFile, begin)
+  const needed = Math.ceil(EndOfFile / volume.geometry.BytsPerClus)
+  const { clusters: allocated } = await volume.runsOf(fcb)
+  const clusters = EndOfFile < before ? needed : Math.max(needed, allocated)
+  if (EndOfFile !== before) await resize(volume, fcb, clusters, EndOfFile, begin)
   return { ...(await volume.sizesOf(fcb)), ValidDataLength: Math.min(before, EndOfFile) }
 }
 
@@ -183,11 +209,18 @@ function checkSize({ geometry }: Volume, clusters: number, size: number): void {
 }
 
 /** The chain to `clusters`, the file's end to `size`; answers the clusters added. The entry is written only when it differs. */
-export async function stageResize(volume: Volume, change: Change, fcb: Fcb, clusters: number, size: number): Promise<RunList> {
+export async function stageResize(
+  volume: Volume,
+  change: Change,
+  fcb: Fcb,
+  clusters: number,
+  size: number,
+): Promise<RunList> {
   checkSize(volume, clusters, size)
   const entry = fcb.entry as Entry
   const runs = await volume.runsOf(fcb)
-  const added = clusters > runs.clusters ? await volume.fat.extend(change, runs, clusters - runs.clusters) : new RunList()
+  const added =
+    clusters > runs.clusters ? await volume.fat.extend(change, runs, clusters - runs.clusters) : new RunList()
   const firstCluster = clusters ? entry.firstCluster || added.first : 0
   if (size !== entry.size || firstCluster !== entry.firstCluster)
     await entry.directory.stageUpdate(change, entry, written(volume, entry, { size, firstCluster }))
@@ -230,7 +263,8 @@ function checkMove(volume: Volume, fcb: Fcb, parent: Fcb): void {
   for (let at: Fcb | undefined = parent; at; at = at.parent)
     if (at === fcb) fail('STATUS_INVALID_PARAMETER', 'a directory cannot move below itself')
   for (const open of volume.openFcbs())
-    for (let at = open.parent; at; at = at.parent) if (at === fcb) fail('STATUS_ACCESS_DENIED', 'a file below it is open')
+    for (let at = open.parent; at; at = at.parent)
+      if (at === fcb) fail('STATUS_ACCESS_DENIED', 'a file below it is open')
 }
 
 function checkReplace(volume: Volume, replaced: Entry, ReplaceIfExists: boolean): void {

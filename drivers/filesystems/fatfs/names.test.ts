@@ -1,6 +1,14 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { exactShortName, fold, generateShortName, isLegalName, isNameInExpression, shortNameOf, shortStem } from './names.ts'
+import {
+  exactShortName,
+  fold,
+  generateShortName,
+  isLegalName,
+  isNameInExpression,
+  shortNameOf,
+  shortStem,
+} from './names.ts'
 
 const text = (raw: Uint8Array) => Array.from(raw, (byte) => String.fromCharCode(byte)).join('')
 const generated = (name: string, ...taken: string[]) => {
@@ -45,21 +53,57 @@ describe('fatfs names', () => {
   })
 
   it('refuses what no FAT name may have', () => {
-    for (const name of ['', 'a:b', 'a\\b', 'a/b', 'a*', 'a?', 'a"', 'a<', 'a|', 'a\0', 'a.', 'a ', '.', '..', 'x'.repeat(256)])
+    for (const name of [
+      '',
+      'a:b',
+      'a\\b',
+      'a/b',
+      'a*',
+      'a?',
+      'a"',
+      'a<',
+      'a|',
+      'a\0',
+      'a.',
+      'a ',
+      '.',
+      '..',
+      'x'.repeat(256),
+    ])
       expect(isLegalName(name), name).to.equal(false)
-    for (const name of ['a', '.a', ' a', 'a b', 'a;b', 'ä', 'x'.repeat(255)]) expect(isLegalName(name), name).to.equal(true)
+    for (const name of ['a', '.a', ' a', 'a b', 'a;b', 'ä', 'x'.repeat(255)])
+      expect(isLegalName(name), name).to.equal(true)
   })
 
   it('matches wildcards', () => {
     const matching: [string, string][] = [
-      ['*', 'A'], ['*.*', 'A'], ['*.TXT', 'A.TXT'], ['A*', 'ABC'], ['?BC', 'ABC'], ['*B*', 'ABC'], ['<.C', 'A.B.C'], ['A>>', 'A'],
-      ['A"', 'A'], ['A"B', 'A.B'], ['<', 'A'], ['A.B', 'A.B'], ['*A*A*A*', 'AAA'],
+      ['*', 'A'],
+      ['*.*', 'A'],
+      ['*.TXT', 'A.TXT'],
+      ['A*', 'ABC'],
+      ['?BC', 'ABC'],
+      ['*B*', 'ABC'],
+      ['<.C', 'A.B.C'],
+      ['A>>', 'A'],
+      ['A"', 'A'],
+      ['A"B', 'A.B'],
+      ['<', 'A'],
+      ['A.B', 'A.B'],
+      ['*A*A*A*', 'AAA'],
     ]
     const others: [string, string][] = [
-      ['*.TXT', 'A.TXTX'], ['?', 'AB'], ['?', ''], ['A>', 'A.B'], ['B*', 'ABC'], ['A', 'AB'], ['*A', 'AB'],
+      ['*.TXT', 'A.TXTX'],
+      ['?', 'AB'],
+      ['?', ''],
+      ['A>', 'A.B'],
+      ['B*', 'ABC'],
+      ['A', 'AB'],
+      ['*A', 'AB'],
     ]
-    for (const [expression, name] of matching) expect(isNameInExpression(expression, name), `${expression} ${name}`).to.equal(true)
-    for (const [expression, name] of others) expect(isNameInExpression(expression, name), `${expression} ${name}`).to.equal(false)
+    for (const [expression, name] of matching)
+      expect(isNameInExpression(expression, name), `${expression} ${name}`).to.equal(true)
+    for (const [expression, name] of others)
+      expect(isNameInExpression(expression, name), `${expression} ${name}`).to.equal(false)
   })
 
   it('matches long names against many stars in time', () => {

@@ -82,8 +82,7 @@ export function exactShortName(name: string): { raw: Uint8Array; ntRes: number }
   if (!oneCase(base) || !oneCase(extension)) return undefined
   const upper = [base.toUpperCase(), extension.toUpperCase()]
   if (!SHORT_LEGAL.test(upper[0]) || (extension && !SHORT_LEGAL.test(upper[1]))) return undefined
-  const ntRes =
-    (base !== upper[0] ? NTRES_LOWER_BASE : 0) | (extension !== upper[1] ? NTRES_LOWER_EXTENSION : 0)
+  const ntRes = (base !== upper[0] ? NTRES_LOWER_BASE : 0) | (extension !== upper[1] ? NTRES_LOWER_EXTENSION : 0)
   return { raw: rawShortName(upper[0], upper[1]), ntRes }
 }
 
@@ -119,7 +118,8 @@ export function generateShortName(
     const tail = ((from - 1 + step) % TAIL_MAX) + 1
     const suffix = `~${tail}`
     const base = stem.base.slice(0, 8 - suffix.length) + suffix
-    if (!taken(stem.extension ? `${base}.${stem.extension}` : base)) return { raw: rawShortName(base, stem.extension), tail }
+    if (!taken(stem.extension ? `${base}.${stem.extension}` : base))
+      return { raw: rawShortName(base, stem.extension), tail }
   }
   return undefined
 }

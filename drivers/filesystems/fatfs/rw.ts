@@ -11,8 +11,18 @@
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
-  AllocateCommonBuffer, type COMMON_BUFFER, type DRIVER_OBJECT, type Extent, FreeCommonBuffer, IoAllocateIrp, IoCallDriver, IoCallDriverSynchronous,
-  IoCopyCurrentIrpStackLocationToNext, IoGetNextIrpStackLocation, type IRP, IoSetBufferWindow,
+  AllocateCommonBuffer,
+  type COMMON_BUFFER,
+  type DRIVER_OBJECT,
+  type Extent,
+  FreeCommonBuffer,
+  IoAllocateIrp,
+  IoCallDriver,
+  IoCallDriverSynchronous,
+  IoCopyCurrentIrpStackLocationToNext,
+  IoGetNextIrpStackLocation,
+  type IRP,
+  IoSetBufferWindow,
 } from '#wdm'
 import type { Begin } from './create.ts'
 import type { Entry } from './directory.ts'
@@ -55,13 +65,20 @@ function checkTransfer(volume: Volume, ccb: Ccb, { ByteOffset, Length }: Transfe
   const { SectorSize } = volume.seams.storage
   if (ccb.fcb.deleted) throw new StatusError('STATUS_FILE_DELETED')
   if (isDirectory(ccb.fcb)) throw new StatusError('STATUS_INVALID_DEVICE_REQUEST')
-  if (ByteOffset < 0 || ByteOffset % SectorSize || Length % SectorSize) throw new StatusError('STATUS_INVALID_PARAMETER')
+  if (ByteOffset < 0 || ByteOffset % SectorSize || Length % SectorSize)
+    throw new StatusError('STATUS_INVALID_PARAMETER')
 }
 
 async function locate(volume: Volume, ccb: Ccb, transfer: Transfer): Promise<Extent[]> {
   const extents = ccb.isVolume
     ? identity(volume, transfer)
-    : extentsOf(volume.geometry, await volume.runsOf(ccb.fcb), transfer.ByteOffset, transfer.Length, Number.POSITIVE_INFINITY)
+    : extentsOf(
+        volume.geometry,
+        await volume.runsOf(ccb.fcb),
+        transfer.ByteOffset,
+        transfer.Length,
+        Number.POSITIVE_INFINITY,
+      )
   const found = extents.reduce((sum, { Length }) => sum + Length, 0)
   if (found < transfer.Length) throw new StatusError('STATUS_FILE_CORRUPT_ERROR', 'a file without clusters')
   return extents
@@ -158,7 +175,10 @@ async function scatter(
     extents.map(({ FileOffset, VolumeOffset, Length }) => {
       const Parameters = parametersOf(MajorFunction, Length, VolumeOffset)
       const partial = { Irp, offset: FileOffset - start, length: Length }
-      return IoCallDriverSynchronous(StorageDevice, IoAllocateIrp(DriverObject, { MajorFunction, Parameters }, { partial }))
+      return IoCallDriverSynchronous(
+        StorageDevice,
+        IoAllocateIrp(DriverObject, { MajorFunction, Parameters }, { partial }),
+      )
     }),
   )
   for (const { Status } of results) if (!NT_SUCCESS(Status)) throw new StatusError(Status)
@@ -193,7 +213,13 @@ async function moveOwn(
   { bytes, VirtualAddress }: COMMON_BUFFER,
   length: number,
 ): Promise<void> {
-  for (const { FileOffset, VolumeOffset, Length } of extentsOf(volume.geometry, runs, offset, length, Number.POSITIVE_INFINITY)) {
+  for (const { FileOffset, VolumeOffset, Length } of extentsOf(
+    volume.geometry,
+    runs,
+    offset,
+    length,
+    Number.POSITIVE_INFINITY,
+  )) {
     const at = FileOffset - offset
     const buffer = { bytes: bytes.subarray(at, at + Length), VirtualAddress: VirtualAddress + at }
     const Parameters = parametersOf(MajorFunction, Length, VolumeOffset)

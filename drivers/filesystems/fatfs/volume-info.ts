@@ -16,7 +16,12 @@ export async function queryVolumeInformation(volume: Volume, number: number, roo
   switch (number) {
     case nt.FileFsVolumeInformation.number:
       return nt.FileFsVolumeInformation.encode(
-        { VolumeCreationTime: 0, VolumeSerialNumber: geometry.VolID, SupportsObjects: false, VolumeLabel: labelOf(volume) },
+        {
+          VolumeCreationTime: 0,
+          VolumeSerialNumber: geometry.VolID,
+          SupportsObjects: false,
+          VolumeLabel: labelOf(volume),
+        },
         room,
       )
     case nt.FileFsSizeInformation.number:

@@ -153,7 +153,6 @@ export class Volume {
     await directory.load()
     const meanwhile = this.directories.get(key)
     if (meanwhile) return meanwhile
-    this.evict()
     this.directories.set(key, directory)
     return directory
   }
@@ -168,12 +167,13 @@ export class Volume {
     this.directories.delete(key)
   }
 
-  private evict(): void {
+  /** For an IRP that begins while no other is at work: nobody holds a directory that is not in use by an open file. */
+  evict(): void {
     if (this.directories.size < DIRECTORIES_MAX || this.active > 1) return
     const used = new Set([this.root])
     for (const fcb of this.fcbs.values()) if (fcb.entry) used.add(fcb.entry.directory)
     for (const [key, directory] of this.directories)
-      if (!used.has(directory) && this.directories.size >= DIRECTORIES_MAX / 2) this.directories.delete(key)
+      if (!used.has(directory) && this.directories.size > DIRECTORIES_MAX / 2) this.directories.delete(key)
   }
 
   /** The entries along a path, all but the last directories. `missing`: the last name does not exist. */
@@ -184,7 +184,8 @@ export class Volume {
       const last = i === names.length - 1
       const entry = directory.lookup(name)
       if (!entry && last) return { path, directory, missing: true }
-      if (!entry || (!last && !(entry.attributes & ATTR_DIRECTORY))) throw new StatusError('STATUS_OBJECT_PATH_NOT_FOUND')
+      if (!entry || (!last && !(entry.attributes & ATTR_DIRECTORY)))
+        throw new StatusError('STATUS_OBJECT_PATH_NOT_FOUND')
       path.push(entry)
       if (!last) directory = await this.directoryOf(entry)
     }
@@ -299,7 +300,17 @@ export class Volume {
 }
 
 function makeFcb(id: number, parent: Fcb | undefined, entry: Entry | undefined): Fcb {
-  return { id, parent, entry, runs: undefined, opens: 0, references: 0, deletePending: false, parked: false, deleted: false }
+  return {
+    id,
+    parent,
+    entry,
+    runs: undefined,
+    opens: 0,
+    references: 0,
+    deletePending: false,
+    parked: false,
+    deleted: false,
+  }
 }
 export const isDirectory = (fcb: Fcb): boolean =>
   fcb.entry ? (fcb.entry.attributes & ATTR_DIRECTORY) !== 0 : fcb.id === ROOT_ID
