@@ -46,9 +46,9 @@ export class Deadlines {
   }
   arm(irp: Irp, milliseconds: number): void {
     if (irp.cancelled || irp.timedOut) return
-    if (milliseconds <= 0) return this.disarm(irp)
     irp.deadline = this.clock.now() + milliseconds
-    this.watch(irp)
+    if (milliseconds > 0) this.watch(irp)
+    else this.disarm(irp)
   }
   /** A Cancel went out. */
   grace(irp: Irp): void {
@@ -79,7 +79,8 @@ export class Deadlines {
     }
     if (irp.cancelSentTo === level) {
       this.disarm(irp)
-      return this.actions.hung(irp, driver)
+      this.actions.hung(irp, driver)
+      return
     }
     if (!irp.cancelled) irp.timedOut = true
     this.actions.cancel(irp)

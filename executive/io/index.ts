@@ -38,7 +38,7 @@ export class IoManager {
   readonly irps: IrpTable
   readonly pnp: PlugAndPlay
   readonly dma: DmaManager
-  readonly arbiter = new ResourceArbiter()
+  readonly arbiter: ResourceArbiter
   readonly hardware: HardwareGrants
   readonly services: ServiceDatabase
   readonly driverTable: DriverTable
@@ -49,6 +49,7 @@ export class IoManager {
 
   constructor(ex: Executive) {
     this.ex = ex
+    this.arbiter = new ResourceArbiter(Object.values(ex.root.manifest.devices).flatMap(({ mmio }) => mmio))
     this.services = new ServiceDatabase(ex)
     this.devices = new DeviceTable(ex)
     this.driverTable = new DriverTable(ex, this.services)

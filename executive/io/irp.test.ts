@@ -43,6 +43,16 @@ describe('IRPs', () => {
     expect(world.driver('partmgr').seen.map(({ kind }) => kind)).to.deep.equal(['Request'])
     expect(world.io.irps.size).to.equal(0)
   })
+  it('reaches the next driver in the turn of the Forward: no timer, no round of the event loop between', async () => {
+    const { world } = await started(0)
+    await world.settle()
+    let ended = false
+    void world.read('\\Device\\Port').then(() => {
+      ended = true
+    })
+    for (let microtasks = 0; microtasks < 60; microtasks++) await undefined
+    expect(ended).to.equal(true)
+  })
   it('climbs back through those that wanted notice', async () => {
     const { world } = await started(ANY)
     expect(await world.read('\\Device\\Port')).to.include({ Status: 0, Information: 4096 })

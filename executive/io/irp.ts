@@ -13,7 +13,7 @@
  *
  * Whatever a driver says of an IRP is checked; `fault` ends the one that lies. Nothing here waits for a driver.
  */
-import type { COMMIT, DriverPacket, Parameters, Response } from '#contracts/wdm'
+import type { COMMIT, Parameters, Response } from '#contracts/wdm'
 import { IRP_MJ, IRP_MN, NOTIFY } from '#contracts/wdm'
 import type { Of } from '#contracts/field'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
@@ -23,9 +23,8 @@ import { Deadlines, patienceOf } from './deadline.ts'
 import type { DeviceObject } from './device.ts'
 import type { DriverObject } from './driver.ts'
 import type { FileObject } from './file.ts'
-import {
-  answerSuits, inputLengthOf, lengthOf, mayOriginate, type Mdl, mdlOf, parametersSuit, repeatable, sliceMdl, unfit,
-} from './irp-checks.ts'
+import { answerSuits, type Mdl, repeatable, sliceMdl } from './irp-checks.ts'
+import { type Packet, PacketJudge, wantsAny } from './irp-judge.ts'
 import type { Delivery } from './packets.ts'
 
 export interface IrpRequest {
@@ -60,7 +59,6 @@ export interface IrpResult {
   readonly response?: Response
 }
 type Commit = Of<typeof COMMIT>
-type Packet<K extends DriverPacket['kind']> = Extract<DriverPacket, { kind: K }>
 
 /** One driver's view of an IRP. */
 export interface Level extends Delivery {
@@ -124,11 +122,6 @@ export class Irp {
 const REISSUES_MAX = 3
 /** Forwards of one IRP: deeper is a ring. */
 const HOPS_MAX = 64
-/** What the contract's MDL can describe whatever the alignment. */
-const MDL_MAX = 1 << 20
-/** Requests one driver may have outstanding of its own. */
-const OWN_REQUESTS_MAX = 4096
-const ALL_OUTCOMES = NOTIFY.OnSuccess | NOTIFY.OnError | NOTIFY.OnCancel
 
 const result = (Status: NTSTATUS): IrpResult => ({ Status, Information: 0 })
 const TERMINATED = result(NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
@@ -137,12 +130,14 @@ export class IrpTable {
   private readonly irps = new Map<number, Irp>()
   private readonly ex: Executive
   private readonly fault: (driver: DriverObject, why: string) => void
+  private readonly judge: PacketJudge
   readonly deadlines: Deadlines
   private nextId = 1
 
   constructor(ex: Executive, fault: (driver: DriverObject, why: string) => void) {
     this.ex = ex
     this.fault = fault
+    this.judge = new PacketJudge(ex)
     this.deadlines = new Deadlines(ex.env.clock, {
       cancel: (irp) => this.sendCancel(irp),
       hung: (irp, driver) => this.fault(driver, `silent for too long about IRP ${irp.id}`),
@@ -188,11 +183,11 @@ export class IrpTable {
 
   /** A driver's own request. A refusal of the world's kind is its result; a lie is the driver's end. */
   newRequest(driver: DriverObject, packet: Packet<'NewRequest'>): void {
-    const lie = this.lieOfRequest(driver, packet)
+    const lie = this.judge.ofRequest(driver, packet)
     if (lie !== undefined) return this.fault(driver, lie)
     const device = this.ex.io.deviceByHandle(packet.Device)
     const parent = packet.Buffer.kind === 'Partial' ? driver.irps.get(packet.Buffer.Id) : undefined
-    const mdl = this.bufferOf(driver, packet)
+    const mdl = this.judge.bufferOf(driver, packet)
     const request: IrpRequest = {
       device: device as DeviceObject,
       major: packet.MajorFunction, minor: packet.MinorFunction, flags: packet.Flags, parameters: packet.Parameters,
@@ -206,45 +201,6 @@ export class IrpTable {
       device, major: request.major, minor: request.minor ?? 0, flags: packet.Flags, parameters: packet.Parameters,
       offset: 0, length: mdl?.ByteCount ?? 0,
     })
-  }
-  private lieOfRequest(driver: DriverObject, packet: Packet<'NewRequest'>): string | undefined {
-    const { LocalId, MajorFunction, MinorFunction, Parameters, Buffer } = packet
-    if (driver.requests.has(LocalId)) return `request ${LocalId} is outstanding already`
-    if (driver.requests.size >= OWN_REQUESTS_MAX) return `more than ${OWN_REQUESTS_MAX} requests outstanding`
-    if (!this.mayName(driver, packet.Device)) return `request to device ${packet.Device}, which it was never told of`
-    if (!mayOriginate(MajorFunction, MinorFunction)) return `request with major ${MajorFunction}/${MinorFunction}`
-    if (!parametersSuit(MajorFunction, MinorFunction, Parameters)) return `${Parameters.kind} parameters for major ${MajorFunction}`
-    const room = Buffer.kind === 'None' ? 0 : Buffer.Length
-    if (lengthOf(Parameters) > Math.max(room, packet.OutputLength, packet.Input?.byteLength ?? 0)) return 'longer than its buffer'
-    if (inputLengthOf(Parameters) > (packet.Input?.byteLength ?? 0)) return 'input longer than given'
-    return this.lieOfBuffer(driver, Buffer)
-  }
-  private lieOfBuffer(driver: DriverObject, buffer: Packet<'NewRequest'>['Buffer']): string | undefined {
-    if (buffer.kind === 'Arena') {
-      const arena = driver.process.child?.arena
-      const offset = arena ? buffer.Address - arena.virtualAddress : -1
-      if (buffer.Length > MDL_MAX) return 'buffer longer than an MDL may be'
-      return arena && offset >= 0 && offset + buffer.Length <= arena.length ? undefined : 'buffer outside of its arena'
-    }
-    if (buffer.kind === 'None') return undefined
-    const level = this.levelOf(driver, buffer.Id)
-    if (!level) return `buffer of IRP ${buffer.Id}, which it does not hold`
-    return buffer.Offset + buffer.Length <= level.length ? undefined : `outside of the buffer of IRP ${buffer.Id}`
-  }
-  private bufferOf(driver: DriverObject, packet: Packet<'NewRequest'>): Mdl | undefined {
-    const { Buffer } = packet
-    if (Buffer.kind === 'None') return undefined
-    if (Buffer.kind === 'Arena') return mdlOf(driver.process.buffer(Buffer.Address, Buffer.Length).physicalAddress, Buffer.Length)
-    const level = this.levelOf(driver, Buffer.Id) as Level
-    const { mdl } = (driver.irps.get(Buffer.Id) as Irp).request
-    return mdl && sliceMdl(mdl, level.offset + Buffer.Offset, Buffer.Length)
-  }
-  private levelOf(driver: DriverObject, id: number): Level | undefined {
-    return driver.irps.get(id)?.levels.find((level) => level.driver === driver)
-  }
-  /** Its own device, or one it was told of, even when that is gone by now. */
-  private mayName(driver: DriverObject, handle: number): boolean {
-    return driver.known.has(handle) || this.ex.io.deviceByHandle(handle)?.driver === driver
   }
   cancelRequest(driver: DriverObject, localId: number): void {
     const irp = driver.requests.get(localId)
@@ -298,7 +254,7 @@ export class IrpTable {
   forward(driver: DriverObject, packet: Packet<'Forward'>): void {
     const irp = driver.irps.get(packet.Id)
     const level = irp?.holder
-    const lie = this.lieOfForward(driver, packet, irp, level)
+    const lie = this.judge.ofForward(driver, packet, irp, level)
     if (lie !== undefined || !irp || !level) return this.fault(driver, lie ?? 'no such IRP')
     const device = this.ex.io.deviceByHandle(packet.Device)
     const hasBuffer = irp.request.mdl !== undefined
@@ -306,7 +262,7 @@ export class IrpTable {
       major: packet.MajorFunction, minor: packet.MinorFunction, flags: packet.Flags, parameters: packet.Parameters,
       offset: hasBuffer ? level.offset + packet.BufferOffset : 0, length: hasBuffer ? packet.BufferLength : 0,
     }
-    if ((packet.Notify & ALL_OUTCOMES) === 0) this.pop(irp)
+    if (!wantsAny(packet.Notify)) this.pop(irp)
     else {
       level.notify = packet.Notify
       level.waiting = true
@@ -315,44 +271,15 @@ export class IrpTable {
     this.push(irp, { device, ...view })
     if (irp.cancelled || irp.timedOut) this.sendCancel(irp)
   }
-  private lieOfForward(driver: DriverObject, packet: Packet<'Forward'>, irp?: Irp, level?: Level): string | undefined {
-    if (!irp || !level || level.driver !== driver || !level.sent) return `forwards IRP ${packet.Id}, which it does not hold`
-    if (!this.mayName(driver, packet.Device)) return `forwards to device ${packet.Device}, which it was never told of`
-    if (this.ex.io.deviceByHandle(packet.Device)?.driver === driver) return 'forwards to a device of its own'
-    if (packet.MajorFunction === IRP_MJ.IRP_MJ_ADD_DEVICE) return 'forwards AddDevice'
-    if (!parametersSuit(packet.MajorFunction, packet.MinorFunction, packet.Parameters)) return `${packet.Parameters.kind} parameters for major ${packet.MajorFunction}`
-    const changed = packet.MajorFunction !== level.major || packet.MinorFunction !== level.minor
-    if (changed && (packet.Notify & ALL_OUTCOMES) === 0) return 'makes another request of an IRP and wants no notice'
-    if (inputLengthOf(packet.Parameters) > (irp.request.input?.byteLength ?? 0)) return 'input longer than given'
-    if (!irp.request.mdl) return undefined
-    if (packet.BufferOffset + packet.BufferLength > level.length) return `outside of the buffer of IRP ${packet.Id}`
-    return lengthOf(packet.Parameters) > packet.BufferLength ? 'longer than its buffer' : undefined
-  }
-
   // ---------------------------------------------------------------- up
   complete(driver: DriverObject, packet: Packet<'Complete'>): void {
     const irp = driver.irps.get(packet.Id)
     const level = irp?.holder
     if (!irp || !level || level.driver !== driver || !level.sent) return this.fault(driver, `completes IRP ${packet.Id}, which it does not hold`)
-    const lie = unfit(
-      {
-        major: level.major, minor: level.minor, parameters: level.parameters, outputLength: irp.request.outputLength ?? 0,
-        bufferLength: irp.request.mdl ? level.length : -1,
-      },
-      packet.Status, packet.Information, packet.Response,
-    ) ?? this.lieOfDevices(driver, packet.Response) ?? this.commit(driver, irp, packet)
+    const lie = this.judge.ofCompletion(driver, packet, irp, level) ?? this.commit(driver, irp, packet)
     if (lie !== undefined) return this.fault(driver, `completes IRP ${packet.Id}: ${lie}`)
     this.pop(irp)
     this.unwind(irp, { Status: packet.Status, Information: packet.Information, response: packet.Response })
-  }
-  private lieOfDevices(driver: DriverObject, response: Response | undefined): string | undefined {
-    if (response?.kind === 'Devices') {
-      const stranger = response.Devices.find((handle) => this.ex.io.deviceByHandle(handle) && !this.mayName(driver, handle))
-      return stranger === undefined ? undefined : `names device ${stranger}, which it was never told of`
-    }
-    if (response?.kind !== 'VolumeMounted') return undefined
-    const volume = this.ex.io.deviceByHandle(response.VolumeDevice)
-    return volume?.driver === driver ? undefined : `mounted a volume on device ${response.VolumeDevice}, which is not its own`
   }
   /** Publishes what the IRP changed before anybody can see its result. */
   private commit(driver: DriverObject, irp: Irp, packet: Packet<'Complete'>): string | undefined {

@@ -73,7 +73,7 @@ export class Relations {
   // ---------------------------------------------------------------- ids
   private async identify(node: DeviceNode, devices: readonly DeviceObject[], replay: Replay | undefined): Promise<Identity[]> {
     const identities = await Promise.all(
-      devices.map((device) => {
+      devices.map(async (device) => {
         const known = device.physicalNode
         return known && !replay ? identityOf(known) : this.ask(device, replay !== undefined)
       }),

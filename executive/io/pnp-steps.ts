@@ -175,7 +175,7 @@ export class PnpSteps {
     let status = await step()
     for (let i = 1; i < ATTEMPTS_MAX && status === NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED; i++) {
       const stack = new Set([driver, ...stackOf(node.physicalDevice).map((device) => device.driver)])
-      const back = await Promise.all([...stack].map((one) => one.recovered?.promise ?? one.accepting))
+      const back = await Promise.all([...stack].map(async (one) => one.recovered?.promise ?? one.accepting))
       if (back.includes(false)) return status
       status = await step()
     }

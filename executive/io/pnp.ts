@@ -179,11 +179,11 @@ export class PlugAndPlay {
     const stack = stackOf(node.physicalDevice)
     const own = stack.findIndex((device) => device.driver === driver && device.attachedTo)
     const lower = stack.slice(0, own < 0 ? 1 : own).map((device) => device.driver).filter((one) => one !== driver)
-    const back = Promise.all(lower.map((one) => one.recovered?.promise))
-    const patience = this.ex.env.clock
+    const back = Promise.all(lower.map(async (one) => one.recovered?.promise))
+    const { clock } = this.ex.env
     let alarm: { cancel(): void } | undefined
     const late = new Promise<void>((resolve) => {
-      alarm = patience.alarm(LOWER_PATIENCE_MS, resolve)
+      alarm = clock.alarm(LOWER_PATIENCE_MS, resolve)
     })
     await Promise.race([back, late])
     alarm?.cancel()

@@ -10,6 +10,7 @@
  */
 import type { Of } from '#contracts/field'
 import type { RESOURCE_REQUIREMENT } from '#contracts/wdm'
+import type { MmioRange } from '#sel4/api'
 import type { DeviceNode, Resource } from './pnp-node.ts'
 
 export type Requirement = Of<typeof RESOURCE_REQUIREMENT>
@@ -30,12 +31,20 @@ const IO_RESOURCE_ALTERNATIVE = 8
 const KINDS: readonly Kind[] = ['Port', 'Memory', 'Interrupt', 'BusNumber']
 /** Interrupt line n is vector 0x30 + n, above the processor's own. */
 const FIRST_VECTOR = 0x30
+/** Registers without a fixed place go where no PC of this kind has RAM: the hole below 4 GiB. */
+const HOLE = 0x80000000
 const LAST_OF: Readonly<Record<Kind, number>> = { Port: 0xffff, Memory: 2 ** 52, Interrupt: 4095, BusNumber: 255 }
 
 export const vectorOf = (line: number): number => FIRST_VECTOR + line
 
 export class ResourceArbiter {
+  /** Register windows of the machine: memory that may be anywhere goes where a window of its size is. */
+  private readonly windows: readonly MmioRange[]
   private readonly claims: Readonly<Record<Kind, Claim[]>> = { Port: [], Memory: [], Interrupt: [], BusNumber: [] }
+
+  constructor(windows: readonly MmioRange[] = []) {
+    this.windows = windows
+  }
 
   /** What the Executive itself uses. */
   reserve(kind: Kind, first: number, last: number): void {
@@ -99,13 +108,20 @@ export class ResourceArbiter {
     const length = kind === 'Interrupt' ? 1 : Math.max(1, Length)
     const align = Math.max(1, Alignment)
     const limit = Math.min(Maximum, LAST_OF[kind])
-    let first = Math.ceil(Minimum / align) * align
+    const free = kind === 'Memory' && limit - Minimum + 1 > length
+    const window = free ? this.freeWindow(node, length, Minimum, limit) : undefined
+    if (window !== undefined) return window
+    let first = Math.ceil((free ? Math.max(Minimum, HOLE) : Minimum) / align) * align
     while (first + length - 1 <= limit) {
       const clash = this.conflict(node, kind, first, first + length - 1, Shared)
       if (!clash) return first
       first = Math.ceil((clash.last + 1) / align) * align
     }
     return undefined
+  }
+  private freeWindow(node: DeviceNode, length: number, minimum: number, limit: number): number | undefined {
+    const fits = ({ base, length: size }: MmioRange) => size === length && base >= minimum && base + length - 1 <= limit
+    return this.windows.find((window) => fits(window) && !this.conflict(node, 'Memory', window.base, window.base + length - 1, false))?.base
   }
   private conflict(node: DeviceNode, kind: Kind, first: number, last: number, shared: boolean): Claim | undefined {
     return this.claims[kind].find((claim) => {
