@@ -297,11 +297,11 @@ export class Kernel {
   /** A receiver complains of a sender: the session ends; the sender only if the bytes themselves convict it. */
   private judge(reporter: Process, id: number, raw: unknown): void {
     const session = this.sessions.get(id)
-    if (!session?.receivers.includes(reporter) || !(raw instanceof Uint8Array)) return
-    const bytes = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength)
+    if (!session?.receivers.includes(reporter)) return
+    const bytes = raw instanceof Uint8Array ? Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength) : undefined
     this.host.log('warn', `${reporter.name} refused a message of ${session.sender.name}`, { session: id })
     void this.sessions.close(session, false)
-    if (!isSound(bytes)) this.end(session.sender, 'fault', `malformed message to ${reporter.name}`)
+    if (bytes && !isSound(bytes)) this.end(session.sender, 'fault', `malformed message to ${reporter.name}`)
   }
 
   // ------------------------------------------------------------ death

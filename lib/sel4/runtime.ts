@@ -445,10 +445,10 @@ export class Runtime implements Sel4 {
       null,
     )
   }
-  /** The raw bytes go to the kernel, which judges for itself. */
+  /** To the kernel: that a message was refused, and the raw bytes when they themselves are the offence; it judges them. */
   fault(session: number, message: Buffer): void {
     this.counters.faults++
-    this.tell(KIND.FAULT, 0, session, message.subarray(0, MESSAGE_MAX - 1024))
+    this.tell(KIND.FAULT, 0, session, isSound(message) ? null : message.subarray(0, MESSAGE_MAX - 1024))
   }
   private deliver(session: InSession, inbox: Inbox, message: Buffer): void {
     const context = traced(message) ? contextOf(message) : undefined
