@@ -62,9 +62,14 @@ export async function IoAttachDeviceToDeviceStack(
   SourceDevice.AlignmentRequirement = lower.AlignmentRequirement
   return lower
 }
-/** TargetDevice: the device below, as in NT. */
+/** TargetDevice: the device below, as in NT. When its driver has deleted it already, on the same removal, there is nothing to do. */
 export async function IoDetachDevice(TargetDevice: DEVICE_OBJECT): Promise<void> {
-  await hostOfDevice(TargetDevice).services.WdmDetachDevice({ TargetDevice: TargetDevice.handle })
+  const { services } = hostOfDevice(TargetDevice)
+  try {
+    await services.WdmDetachDevice({ TargetDevice: TargetDevice.handle })
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.status !== NT_STATUS.STATUS_INVALID_HANDLE) throw error
+  }
 }
 
 export async function IoGetDeviceObjectPointer(

@@ -1,9 +1,11 @@
 /** Order of ISR, DPC, timers and work items; interrupts and their acknowledgement; registers, ports, arena, MDLs. */
+import { IRP_MJ } from '#contracts/wdm'
 import { NT_STATUS } from '#rtl'
 import { expect } from 'chai'
 import { fakeExecutive } from './fake-executive.ts'
 import {
   AllocateCommonBuffer,
+  completeIrp,
   type DEVICE_OBJECT,
   type DRIVER_OBJECT,
   ExAcquireResourceExclusive,
@@ -18,6 +20,7 @@ import {
   IoDisconnectInterrupt,
   IoEnablePorts,
   IoQueueWorkItem,
+  type IRP,
   KeCancelTimer,
   KeInitializeDpc,
   KeInitializeEvent,
@@ -179,5 +182,32 @@ describe('wdm: hardware and deferred work', () => {
       { Address: 20 * 4096, Length: 256 },
     ])
     expect(() => GetScatterGatherList(mdl, 4096, mdl.ByteCount)).to.throw(/outside/)
+  })
+})
+
+describe('wdm: IRQL of IRPs', () => {
+  it('has DPCs complete IRPs in one exchange, without waiting for the acknowledgement', async () => {
+    const pended: IRP[] = []
+    let device: DEVICE_OBJECT
+    const executive = fakeExecutive(async (DriverObject) => {
+      DriverObject.MajorFunction[IRP_MJ.IRP_MJ_READ] = (_device, irp) => {
+        pended.push(irp)
+        return NT_STATUS.STATUS_PENDING
+      }
+      device = await IoCreateDevice(DriverObject, '\\Device\\a', 7, 0, false)
+      const dpc = KeInitializeDpc(DriverObject, finishAll, undefined)
+      await IoConnectInterrupt(device, INTERRUPT, async () => KeInsertQueueDpc(dpc), undefined)
+      return NT_STATUS.STATUS_SUCCESS
+    })
+    const finishAll = () => {
+      for (const irp of pended.splice(0)) completeIrp(irp, NT_STATUS.STATUS_SUCCESS, 0)
+    }
+    await executive.settle()
+    for (let i = 0; i < 3; i++) executive.request({ Device: device!.handle, MajorFunction: IRP_MJ.IRP_MJ_READ })
+    await executive.settle()
+    executive.env.sel4.irqAck = () => new Promise(() => {})
+    executive.env.interrupt(executive.env.sel4.bound.get(0x405)!)
+    await executive.settle()
+    expect(executive.exchanges).to.deep.equal([{ kind: 'send', count: 3 }])
   })
 })

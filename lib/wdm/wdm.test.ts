@@ -19,6 +19,7 @@ import {
   IoGetDeviceObjectPointer,
   IoMarkIrpPending,
   type IRP,
+  type KEVENT,
   IoSetBufferWindow,
   IoSetCancelRoutine,
   IoSetCompletionRoutine,
@@ -34,6 +35,10 @@ const { IRP_MJ_READ, IRP_MJ_CREATE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_PNP, IRP_MJ_CL
 const READ = { kind: 'Read' as const, Length: 8192, Key: 0, ByteOffset: 4096 }
 const MDL = { ByteOffset: 512, ByteCount: 8192, Runs: [0x100, 2, 0x200, 1] }
 
+const wake = (event: KEVENT) => () => {
+  KeSetEvent(event)
+  return STATUS_MORE_PROCESSING_REQUIRED
+}
 /** A driver of one device `\Device\a`, with the routines a test gives; `lower` is a device of someone else. */
 async function driver(major: Record<number, DRIVER_DISPATCH>, more?: (driver: DRIVER_OBJECT) => Promise<void>) {
   let lower: DEVICE_OBJECT
@@ -137,14 +142,7 @@ describe('wdm: IRPs', () => {
         [IRP_MJ_PNP]: async (_device, irp) => {
           const event = KeInitializeEvent(object, 'NotificationEvent', false)
           IoCopyCurrentIrpStackLocationToNext(irp)
-          IoSetCompletionRoutine(
-            irp,
-            () => (KeSetEvent(event) ? STATUS_SUCCESS : STATUS_MORE_PROCESSING_REQUIRED),
-            undefined,
-            true,
-            true,
-            true,
-          )
+          IoSetCompletionRoutine(irp, wake(event), undefined, true, true, true)
           if ((await IoCallDriver(lower, irp)) === STATUS_PENDING) await KeWaitForSingleObject(event)
           throw new StatusError('STATUS_IO_DEVICE_ERROR')
         },
