@@ -130,7 +130,7 @@ describe('Directory records', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (bytes) => {
         try {
-          for (const _ of decodeDirectory(bytes)) continue
+          expect([...decodeDirectory(bytes)].length).to.be.at.least(0)
         } catch (error) {
           expect(error).to.be.instanceOf(StatusError)
         }

@@ -403,11 +403,11 @@ export const METHOD_NEITHER = 3
 export const FILE_ANY_ACCESS = 0
 export const FILE_READ_ACCESS = 1
 export const FILE_WRITE_ACCESS = 2
-export const CTL_CODE = (DeviceType: number, Function: number, Method: number, Access: number): number =>
-  ((DeviceType << 16) | (Access << 14) | (Function << 2) | Method) >>> 0
+export const CTL_CODE = (DeviceType: number, FunctionCode: number, Method: number, Access: number): number =>
+  ((DeviceType << 16) | (Access << 14) | (FunctionCode << 2) | Method) >>> 0
 
-const fsctl = (Function: number, Method: number = METHOD_BUFFERED) =>
-  CTL_CODE(FILE_DEVICE_FILE_SYSTEM, Function, Method, FILE_ANY_ACCESS)
+const fsctl = (FunctionCode: number, Method: number = METHOD_BUFFERED) =>
+  CTL_CODE(FILE_DEVICE_FILE_SYSTEM, FunctionCode, Method, FILE_ANY_ACCESS)
 /** [MS-FSCC] 2.3, ntifs.h */
 export const FSCTL_LOCK_VOLUME = fsctl(6)
 export const FSCTL_UNLOCK_VOLUME = fsctl(7)

@@ -129,26 +129,21 @@ function writeField(
   value: unknown,
   model: DataModel,
 ): void {
-  if (isStruct(field)) return writeStruct(bytes, at, field, value as never, model)
   const elements = elementsOf(field)
-  if (elements?.size === 2) return writeWide(view, at, (value as string).slice(0, elements.count))
-  if (elements) return bytes.set((value as Uint8Array).subarray(0, elements.count), at)
-  writeScalar(view, at, field.c === 'pointer' ? (model === 64 ? 'u64' : 'u32') : field.c, Number(value ?? 0))
+  if (isStruct(field)) writeStruct(bytes, at, field, value as never, model)
+  else if (elements?.size === 2) writeWide(view, at, (value as string).slice(0, elements.count))
+  else if (elements) bytes.set((value as Uint8Array).subarray(0, elements.count), at)
+  else writeScalar(view, at, scalarOf(field, model), Number(value ?? 0))
 }
+const scalarOf = ({ c }: Field<unknown>, model: DataModel): CType =>
+  c === 'pointer' ? (model === 64 ? 'u64' : 'u32') : c
 
 function writeScalar(view: DataView, at: number, c: CType, value: number): void {
-  switch (c) {
-    case 'u8':
-      return view.setUint8(at, value)
-    case 'u16':
-      return view.setUint16(at, value, true)
-    case 'u32':
-      return view.setUint32(at, value, true)
-    case 'i32':
-      return view.setInt32(at, value, true)
-    default:
-      return view.setBigInt64(at, BigInt(value), true)
-  }
+  if (c === 'u8') view.setUint8(at, value)
+  else if (c === 'u16') view.setUint16(at, value, true)
+  else if (c === 'u32') view.setUint32(at, value, true)
+  else if (c === 'i32') view.setInt32(at, value, true)
+  else view.setBigInt64(at, BigInt(value), true)
 }
 
 export function readStruct<F extends Fields>(
@@ -171,7 +166,7 @@ function readField(bytes: Uint8Array, view: DataView, at: number, field: Field<u
   const elements = elementsOf(field)
   if (elements?.size === 2) return readWide(view, at, elements.count).replace(/\0.*$/s, '')
   if (elements) return bytes.slice(at, at + elements.count)
-  const value = readScalar(view, at, field.c === 'pointer' ? (model === 64 ? 'u64' : 'u32') : field.c)
+  const value = readScalar(view, at, scalarOf(field, model))
   if (!Number.isSafeInteger(value) && field.kind !== 'SYSTEM_TIME') throw new MalformedError(field.kind)
   return field.kind === 'BOOLEAN' ? value !== 0 : value
 }

@@ -59,7 +59,7 @@ async function isReadOnly(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT): 
 }
 
 export async function mount(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT, rebind: boolean): Promise<Volume> {
-  const SectorSize = storage.AlignmentRequirement >= SECTOR_SIZE ? storage.AlignmentRequirement : SECTOR_SIZE
+  const SectorSize = Math.max(storage.AlignmentRequirement, SECTOR_SIZE)
   const seams: VolumeSeams = {
     storage: FsOpenVolume(DriverObject, storage, SectorSize),
     readOnly: await isReadOnly(DriverObject, storage),

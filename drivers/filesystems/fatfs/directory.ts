@@ -110,9 +110,13 @@ export class Directory {
 
   private loadSlot(bytes: Uint8Array, at: number, slot: number, collector: NameCollector): void {
     this.end = slot + 1
-    if (bytes[at] === DELETED) return collector.reset()
-    this.used[slot] = 1
-    if (isLongNameSlot(bytes[at + 11])) return collector.add(bytes, at)
+    if (bytes[at] !== DELETED) this.used[slot] = 1
+    if (bytes[at] === DELETED) collector.reset()
+    else if (isLongNameSlot(bytes[at + 11])) collector.add(bytes, at)
+    else this.loadDirent(bytes, at, slot, collector)
+  }
+
+  private loadDirent(bytes: Uint8Array, at: number, slot: number, collector: NameCollector): void {
     const dirent = decodeDirent(bytes, at, this.volume.geometry.FatType === 32)
     const long = collector.take(dirent.raw)
     const shortName = shortNameOf(dirent.raw)

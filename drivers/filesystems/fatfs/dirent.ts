@@ -120,10 +120,11 @@ export class NameCollector {
     const ordinal = bytes[at] & ~LAST_LONG_ENTRY
     const starts = (bytes[at] & LAST_LONG_ENTRY) !== 0
     if (starts && ordinal >= 1 && ordinal <= SLOTS_MAX) this.start(ordinal, bytes[at + 13])
-    if (!this.next || ordinal !== this.next || bytes[at + 13] !== this.checksum) return this.reset()
-    this.parts.unshift(unitsOf(bytes, at))
-    this.next--
-    this.count++
+    if (this.next && ordinal === this.next && bytes[at + 13] === this.checksum) {
+      this.parts.unshift(unitsOf(bytes, at))
+      this.next--
+      this.count++
+    } else this.reset()
   }
 
   /** The name if the sequence is complete and belongs to this short name. */

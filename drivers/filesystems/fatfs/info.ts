@@ -249,7 +249,7 @@ async function rename(volume: Volume, fcb: Fcb, request: SetRequest, begin: Begi
   if (replaced) checkReplace(volume, replaced, request.ReplaceIfExists)
   const change = begin()
   const oldOffset = entry.directory.offsetOf(entry)
-  const added = await stageMove(volume, change, entry, directory, name, replaced)
+  const added = await stageMove(change, entry, directory, name, replaced)
   if (isDirectory(fcb) && directory !== entry.directory) await stageDotDot(volume, change, entry, directory)
   if (replaced) await freeReplaced(volume, change, replaced)
   change.after(() => volume.rebase(fcb, added, parent, oldOffset))
@@ -274,7 +274,6 @@ function checkReplace(volume: Volume, replaced: Entry, ReplaceIfExists: boolean)
 }
 
 async function stageMove(
-  volume: Volume,
   change: Change,
   entry: Entry,
   directory: Directory,

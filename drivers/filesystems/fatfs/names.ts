@@ -15,15 +15,21 @@ export const NAME_MAX = 255
 /** Code page 437, 0x80-0xFF. */
 const OEM_HIGH =
   'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0'
-const ILLEGAL = /[\u0000-\u001f"*/:<>?\\|]/ // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const ILLEGAL = /["*/:<>?\\|]/
 const SHORT_LEGAL = /^[A-Z0-9$%'\-_@~`!(){}^#&]+$/
 /** Case bits of an entry's NTRes byte, as NT writes them: base, extension in lower case. */
 export const NTRES_LOWER_BASE = 0x08
 export const NTRES_LOWER_EXTENSION = 0x10
 
+const hasControl = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) < 0x20) return true
+  return false
+}
+const isIllegal = (text: string) => ILLEGAL.test(text) || hasControl(text)
+
 /** Differs from NT: a name that ends in a dot or space is refused here; Win32 would have stripped them. */
 export const isLegalName = (name: string): boolean =>
-  name.length > 0 && name.length <= NAME_MAX && !ILLEGAL.test(name) && !/[. ]$/.test(name)
+  name.length > 0 && name.length <= NAME_MAX && !isIllegal(name) && !/[. ]$/.test(name)
 
 const foldUnit = (unit: string) => {
   const upper = unit.toUpperCase()
@@ -57,7 +63,7 @@ function part(raw: Uint8Array, from: number, to: number): string {
 export function shortNameOf(raw: Uint8Array, ntRes = 0): string | undefined {
   const base = part(raw, 0, 8)
   const extension = part(raw, 8, 11)
-  if (!base || base.startsWith(' ') || ILLEGAL.test(base) || ILLEGAL.test(extension)) return undefined
+  if (!base || base.startsWith(' ') || isIllegal(base) || isIllegal(extension)) return undefined
   if (base.includes('.') || extension.includes('.')) return undefined
   const shownBase = ntRes & NTRES_LOWER_BASE ? base.toLowerCase() : base
   const shownExtension = ntRes & NTRES_LOWER_EXTENSION ? extension.toLowerCase() : extension
@@ -125,26 +131,25 @@ export function generateShortName(
 }
 
 // ---------------------------------------------------------------- wildcards
-export const hasWildcards = (name: string): boolean => /[*?<>"]/.test(name)
 /** '*.*' means all, as DOS programs have it. */
 export const isLegalExpression = (text: string): boolean =>
-  text.length > 0 && text.length <= NAME_MAX && !/[\u0000-\u001f/:\\|]/.test(text) // biome-ignore lint/suspicious/noControlCharactersInRegex: see ILLEGAL
+  text.length > 0 && text.length <= NAME_MAX && !/[/:\\|]/.test(text) && !hasControl(text)
 
 /** A set of positions in the expression is advanced over the name: time is at most name × expression. */
 export function isNameInExpression(expression: string, name: string): boolean {
   if (expression === '*' || expression === '*.*') return true
   const lastDot = name.lastIndexOf('.')
-  let states = closure(new Set([0]), expression, name, 0, lastDot)
+  let states = closure(new Set([0]), expression, name, 0)
   for (let i = 0; i < name.length && states.size; i++) {
     const next = new Set<number>()
     for (const at of states) step(expression, at, name[i], i, lastDot, next)
-    states = closure(next, expression, name, i + 1, lastDot)
+    states = closure(next, expression, name, i + 1)
   }
   return states.has(expression.length)
 }
 
 /** Positions reachable without taking a character. */
-function closure(states: Set<number>, expression: string, name: string, i: number, lastDot: number): Set<number> {
+function closure(states: Set<number>, expression: string, name: string, i: number): Set<number> {
   for (const at of states) {
     const symbol = expression[at]
     const ended = i >= name.length
