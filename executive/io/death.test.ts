@@ -158,4 +158,31 @@ describe('death of a driver', () => {
     expect(loads.map((load) => (load.status === 'rejected' ? load.reason.status : 0))).to.deep.equal(Array(2).fill(NT_STATUS.STATUS_FAILED_DRIVER_ENTRY))
     expect(world.lives).to.have.length(1)
   })
+  it('stops at shutdown: notifications, last registered first, then the drivers, for good', async () => {
+    const order: string[] = []
+    const noting = (name: string): Behaviour => ({
+      entry: (driver) => {
+        const Device = driver.create(`\\Device\\${name}`)
+        driver.services.WdmRegisterShutdownNotification({ Device }, driver.caller)
+      },
+      request: (driver, packet) => {
+        if (packet.MajorFunction === IRP_MJ.IRP_MJ_SHUTDOWN) order.push(name)
+        driver.complete(packet.Id)
+      },
+    })
+    const { world } = await pair({ lower: noting('Low'), upper: noting('Up') })
+    await world.io.shutdown()
+    await world.env.advance(1000)
+    expect(order).to.deep.equal(['Up', 'Low'])
+    expect(world.lives.map(({ alive }) => alive)).to.deep.equal([false, false])
+    expect((await world.read('\\Device\\Low')).Status).to.equal(NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
+  })
+  it('keeps what a driver parked for its next life', async () => {
+    const { world } = await pair()
+    const caller = () => world.driver('lower').caller
+    await world.handlers.WdmParkState({ Key: 'where', State: Uint8Array.of(1, 2) }, caller())
+    await world.kill('lower')
+    await world.settle()
+    expect(await world.handlers.WdmQueryParkedState({ Key: 'where' }, caller())).to.deep.equal({ State: Uint8Array.of(1, 2) })
+  })
 })

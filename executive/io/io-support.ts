@@ -21,6 +21,8 @@ export interface Behaviour {
   request?(driver: FakeDriver, packet: Request): void | Promise<void>
   completed?(driver: FakeDriver, packet: Completed): void
   cancel?(driver: FakeDriver, id: number): void
+  /** Runs a real image instead. */
+  main?(world: World, badge: number, birth: 'fresh' | 'restart', name: string): void
 }
 
 export class FakeDriver {
@@ -131,7 +133,9 @@ export class World {
         const driver = new FakeDriver(this, process, birth, this.behaviours[image])
         this.drivers.set(image, driver)
         this.lives.push(driver)
-        void driver.run()
+        const { main } = this.behaviours[image]
+        if (main) main(this, process.pid, birth as 'fresh' | 'restart', image)
+        else void driver.run()
         return process
       },
       terminate: async (process: Process) => {

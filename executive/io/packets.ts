@@ -58,9 +58,8 @@ export class PacketQueue {
     this.outbox = []
     this.held = []
     this.life++
-    const wake = this.wake
+    // A pull of the dead process is never answered.
     this.wake = undefined
-    wake?.()
   }
 
   /** A second pull while one is parked is the driver's fault: STATUS_INVALID_PARAMETER. */
@@ -78,6 +77,7 @@ export class PacketQueue {
     }
     return batch
   }
+
   private take(): ServerPacket[] {
     const batch: ServerPacket[] = []
     let bytes = 0
