@@ -9,6 +9,7 @@ import path from 'node:path'
 import { makeDiskImage, welcomeTree } from '../disk/image.ts'
 import { launch } from '../launcher/launch.ts'
 import { type Disk, isLocked, parseDisk } from '../launcher/options.ts'
+import { UserError } from '../user-error.ts'
 
 export interface BootOptions {
   readonly disk?: string
@@ -29,11 +30,12 @@ export const paths = {
 
 export async function boot(options: BootOptions, say: Say): Promise<number> {
   const disk = options.disk === undefined ? undefined : parseDisk(options.disk)
+  const manifest = options.manifest ?? paths.manifest
   return launch({
     kernelImage: paths.kernelImage,
-    manifest: options.manifest ?? paths.manifest,
+    manifest,
     run: options.run,
-    disk: (run) => disk ?? ownDisk(run, say),
+    disk: async (run) => disk ?? (await ownDisk(run, manifest, say)),
     slowpath: options.slowpath,
     script: options.script,
     say,
@@ -42,8 +44,9 @@ export async function boot(options: BootOptions, say: Say): Promise<number> {
 
 const OWN_DISK = 'neptune-disk.img'
 /** The disk in the working directory, made when it is not there; while another system uses that, a disk for this run only. */
-function ownDisk(run: string, say: Say): Disk {
+async function ownDisk(run: string, manifest: string, say: Say): Promise<Disk> {
   const image = path.resolve(OWN_DISK)
+  if (!fs.existsSync(image)) await checkManifest(manifest)
   const kept = make(image)
   if (kept === 'made') say(`made a 32 MiB disk for you in ${image}: what you change on it stays`)
   if (kept !== 'impossible' && !isLocked(image)) return { controller: 'ahci', image, mode: 'rw' }
@@ -53,6 +56,15 @@ function ownDisk(run: string, say: Say): Disk {
     `${image} ${kept === 'impossible' ? 'cannot be written' : 'is in use by another system'}: this one has a disk of its own, gone when it ends`,
   )
   return { controller: 'ahci', image: own, mode: 'rw' }
+}
+/** The kernel checks the manifest anyway; before something is made that stays, it is checked here too. */
+async function checkManifest(manifest: string): Promise<void> {
+  const { loadManifest, ManifestError } = await import('../../kernel/manifest/index.ts')
+  try {
+    loadManifest(manifest, root)
+  } catch (error) {
+    throw error instanceof ManifestError ? new UserError(error.message) : error
+  }
 }
 function make(image: string): 'made' | 'there' | 'impossible' {
   try {

@@ -144,7 +144,7 @@ describe('launcher', () => {
     })
     it('are not opened for a system that cannot start', async () => {
       fs.writeFileSync(image(), new Uint8Array(512))
-      expect(await sentence(() => launch(plan('', { disk: () => parseDisk('ahci:/nowhere') })))).include(
+      expect(await sentence(() => launch(plan('', { disk: async () => parseDisk('ahci:/nowhere') })))).include(
         'no disk image',
       )
       expect(hasRun()).equal(false)

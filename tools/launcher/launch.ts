@@ -24,7 +24,7 @@ export interface LaunchPlan {
   readonly manifest: string
   readonly run?: string
   /** Called with the run directory: a disk made for this run lives in it. */
-  readonly disk?: (run: string) => Disk | undefined
+  readonly disk?: (run: string) => Promise<Disk>
   readonly slowpath?: boolean
   /** Where the panel's keys come from: this process's stdin, or a file. */
   readonly script?: string
@@ -41,7 +41,7 @@ export async function launch(plan: LaunchPlan): Promise<number> {
   const script = plan.script === undefined ? undefined : openScript(plan.script)
   const run = makeRunDirectory(plan.run, bankBytes(manifest))
   try {
-    const disk = plan.disk?.(run.path)
+    const disk = await plan.disk?.(run.path)
     if (disk) openDisk(disk)
     for (const each of ['s', 'banks', 'log']) fs.mkdirSync(path.join(run.path, each), { mode: 0o700 })
     const panel = { control: path.join(run.path, 'control'), launcher: process.pid }
