@@ -1,15 +1,32 @@
 /**
- * The filter above a disk: reads its partition table at START, and is the bus of its partitions. All else goes down.
+ * The filter above a disk: reads its partition table at START (after a restart: when first asked), and is the bus of its partitions. All else goes down.
  */
 import { view } from '#drivers/lib/bytes'
 import { BusRelations, DO_DIRECT_IO, FILE_DEVICE_DISK, FILE_DEVICE_SECURE_OPEN } from '#drivers/lib/io'
-import { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, IOCTL_DISK_GET_DRIVE_LAYOUT_EX, IOCTL_STORAGE_GET_DEVICE_NUMBER } from '#drivers/lib/ioctl'
+import {
+  IOCTL_DISK_GET_DRIVE_GEOMETRY_EX,
+  IOCTL_DISK_GET_DRIVE_LAYOUT_EX,
+  IOCTL_STORAGE_GET_DEVICE_NUMBER,
+} from '#drivers/lib/ioctl'
 import { ensureDirectory, ensureLink, forwardAndWait, type NumberBook, passDown } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import {
-  AllocateCommonBuffer, completeIrp, FreeCommonBuffer, IoAllocateIrp, IoAttachDeviceToDeviceStack, IoCallDriverSynchronous, IoCreateDevice,
-  IoDeleteDevice, IoDetachDevice, IoDeviceInitialized, IoGetCurrentIrpStackLocation, IoSetOutput, type COMMON_BUFFER, type DEVICE_OBJECT,
-  type DRIVER_OBJECT, type IRP,
+  AllocateCommonBuffer,
+  completeIrp,
+  FreeCommonBuffer,
+  IoAllocateIrp,
+  IoAttachDeviceToDeviceStack,
+  IoCallDriverSynchronous,
+  IoCreateDevice,
+  IoDeleteDevice,
+  IoDetachDevice,
+  IoDeviceInitialized,
+  IoGetCurrentIrpStackLocation,
+  IoSetOutput,
+  type COMMON_BUFFER,
+  type DEVICE_OBJECT,
+  type DRIVER_OBJECT,
+  type IRP,
 } from '#wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import { DRIVE_LAYOUT_INFORMATION_EX, lengthOf, startOf, volumeIds, type VolumePlace } from './layout.ts'
@@ -25,11 +42,27 @@ export interface DiskExtension {
   volumes: DEVICE_OBJECT[]
 }
 
-export async function addDisk(DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT, volumeNumbers: NumberBook): Promise<NTSTATUS> {
-  const DeviceObject = await IoCreateDevice(DriverObject, undefined, FILE_DEVICE_DISK, FILE_DEVICE_SECURE_OPEN, false, DO_DIRECT_IO)
+export async function addDisk(
+  DriverObject: DRIVER_OBJECT,
+  PhysicalDeviceObject: DEVICE_OBJECT,
+  volumeNumbers: NumberBook,
+): Promise<NTSTATUS> {
+  const DeviceObject = await IoCreateDevice(
+    DriverObject,
+    undefined,
+    FILE_DEVICE_DISK,
+    FILE_DEVICE_SECURE_OPEN,
+    false,
+    DO_DIRECT_IO,
+  )
   const LowerDevice = await IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject)
   DeviceObject.DeviceExtension = {
-    kind: 'disk', DeviceObject, LowerDevice, volumeNumbers, facts: undefined, volumes: [],
+    kind: 'disk',
+    DeviceObject,
+    LowerDevice,
+    volumeNumbers,
+    facts: undefined,
+    volumes: [],
   } satisfies DiskExtension
   DeviceObject.AlignmentRequirement = LowerDevice.AlignmentRequirement
   await IoDeviceInitialized(DeviceObject)
@@ -57,7 +90,8 @@ async function pnp(extension: DiskExtension, Irp: IRP): Promise<NTSTATUS> {
     case IRP_MN.IRP_MN_START_DEVICE:
       return start(extension, Irp)
     case IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS:
-      if (Parameters.kind !== 'QueryDeviceRelations' || Parameters.Type !== BusRelations) return passDown(LowerDevice, Irp)
+      if (Parameters.kind !== 'QueryDeviceRelations' || Parameters.Type !== BusRelations)
+        return passDown(LowerDevice, Irp)
       Irp.response = { kind: 'Devices', Devices: extension.volumes.map((volume) => volume.handle) }
       return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
     case IRP_MN.IRP_MN_SURPRISE_REMOVAL:
@@ -73,6 +107,20 @@ async function pnp(extension: DiskExtension, Irp: IRP): Promise<NTSTATUS> {
     default:
       return passDown(LowerDevice, Irp)
   }
+}
+/**
+ * The disk below was started in this driver's earlier life and is not started again, so the table is read when it is asked
+ * for. A disk that cannot be read answers its error: no relations would mean that the volumes are gone.
+ */
+async function relationsAfterRestart(extension: DiskExtension, Irp: IRP): Promise<NTSTATUS> {
+  try {
+    await readDisk(extension)
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error
+    return completeIrp(Irp, error.status)
+  }
+  Irp.response = { kind: 'Devices', Devices: extension.volumes.map((volume) => volume.handle) }
+  return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
 }
 function forgetVolumes(extension: DiskExtension): void {
   for (const volume of extension.volumes) (volume.DeviceExtension as VolumeExtension).DiskDevice = undefined
@@ -104,7 +152,10 @@ async function readDisk(extension: DiskExtension): Promise<void> {
     const table = await readTable(reader(extension, buffer, sectorSize, sectors))
     extension.facts = { table, sectorSize, diskNumber }
     await publishSectorSize(extension.DeviceObject, sectorSize)
-    await syncVolumes(extension, table.partitions.map((partition) => ({ table, partition, sectorSize, diskNumber })))
+    await syncVolumes(
+      extension,
+      table.partitions.map((partition) => ({ table, partition, sectorSize, diskNumber })),
+    )
   } finally {
     FreeCommonBuffer(buffer)
   }
@@ -114,8 +165,17 @@ async function publishSectorSize(DeviceObject: DEVICE_OBJECT, sectorSize: number
   DeviceObject.AlignmentRequirement = sectorSize
   await IoDeviceInitialized(DeviceObject)
 }
-async function control({ LowerDevice, DeviceObject }: DiskExtension, IoControlCode: number, outputLength: number): Promise<Uint8Array> {
-  const Parameters = { kind: 'DeviceIoControl', IoControlCode, OutputBufferLength: outputLength, InputBufferLength: 0 } as const
+async function control(
+  { LowerDevice, DeviceObject }: DiskExtension,
+  IoControlCode: number,
+  outputLength: number,
+): Promise<Uint8Array> {
+  const Parameters = {
+    kind: 'DeviceIoControl',
+    IoControlCode,
+    OutputBufferLength: outputLength,
+    InputBufferLength: 0,
+  } as const
   const stack = { MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL, Parameters }
   const irp = IoAllocateIrp(DeviceObject.DriverObject, stack, { outputLength })
   const { Status, output } = await IoCallDriverSynchronous(LowerDevice, irp)
@@ -125,11 +185,20 @@ async function control({ LowerDevice, DeviceObject }: DiskExtension, IoControlCo
 }
 /** Of one read; longer ones are made of several. */
 const READ_BYTES = 16 * 1024
-function reader({ LowerDevice, DeviceObject }: DiskExtension, buffer: COMMON_BUFFER, sectorSize: number, sectors: number): DiskReader {
+function reader(
+  { LowerDevice, DeviceObject }: DiskExtension,
+  buffer: COMMON_BUFFER,
+  sectorSize: number,
+  sectors: number,
+): DiskReader {
   const readPart = async (ByteOffset: number, into: Uint8Array) => {
     const part = { bytes: buffer.bytes.subarray(0, into.byteLength), VirtualAddress: buffer.VirtualAddress }
     const Parameters = { kind: 'Read', Length: into.byteLength, Key: 0, ByteOffset } as const
-    const irp = IoAllocateIrp(DeviceObject.DriverObject, { MajorFunction: IRP_MJ.IRP_MJ_READ, Parameters }, { buffer: part })
+    const irp = IoAllocateIrp(
+      DeviceObject.DriverObject,
+      { MajorFunction: IRP_MJ.IRP_MJ_READ, Parameters },
+      { buffer: part },
+    )
     const { Status } = await IoCallDriverSynchronous(LowerDevice, irp)
     if (!NT_SUCCESS(Status)) throw new StatusError(Status)
     into.set(part.bytes)
@@ -140,7 +209,8 @@ function reader({ LowerDevice, DeviceObject }: DiskExtension, buffer: COMMON_BUF
     async read(lba, count) {
       if (lba < 0 || lba + count > sectors) throw new StatusError('STATUS_NONEXISTENT_SECTOR')
       const bytes = new Uint8Array(count * sectorSize)
-      for (let at = 0; at < bytes.byteLength; at += READ_BYTES) await readPart(lba * sectorSize + at, bytes.subarray(at, at + READ_BYTES))
+      for (let at = 0; at < bytes.byteLength; at += READ_BYTES)
+        await readPart(lba * sectorSize + at, bytes.subarray(at, at + READ_BYTES))
       return bytes
     },
   }
@@ -163,11 +233,21 @@ async function syncVolumes(extension: DiskExtension, places: readonly VolumePlac
 const samePlace = (a: VolumePlace, b: VolumePlace): boolean =>
   startOf(a) === startOf(b) && lengthOf(a) === lengthOf(b) && volumeIds(a).instanceId === volumeIds(b).instanceId
 
-async function createVolume({ DeviceObject, LowerDevice, volumeNumbers }: DiskExtension, place: VolumePlace): Promise<DEVICE_OBJECT> {
+async function createVolume(
+  { DeviceObject, LowerDevice, volumeNumbers }: DiskExtension,
+  place: VolumePlace,
+): Promise<DEVICE_OBJECT> {
   const { DriverObject } = DeviceObject
   const number = 1 + (await volumeNumbers.numberOf(volumeIds(place).instanceId))
   const name = `\\Device\\HarddiskVolume${number}`
-  const volume = await IoCreateDevice(DriverObject, name, FILE_DEVICE_DISK, FILE_DEVICE_SECURE_OPEN, false, DO_DIRECT_IO)
+  const volume = await IoCreateDevice(
+    DriverObject,
+    name,
+    FILE_DEVICE_DISK,
+    FILE_DEVICE_SECURE_OPEN,
+    false,
+    DO_DIRECT_IO,
+  )
   volume.DeviceExtension = { kind: 'volume', name, place, DiskDevice: LowerDevice } satisfies VolumeExtension
   volume.AlignmentRequirement = place.sectorSize
   volume.StackSize = LowerDevice.StackSize + 1
