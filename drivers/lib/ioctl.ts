@@ -19,7 +19,8 @@ const MOUNTDEV = 0x4d
 const MOUNTMGR = 0x6d
 const any = (type: number, code: number) => CTL_CODE(type, code, METHOD_BUFFERED, FILE_ANY_ACCESS)
 const read = (type: number, code: number) => CTL_CODE(type, code, METHOD_BUFFERED, FILE_READ_ACCESS)
-const write = (type: number, code: number) => CTL_CODE(type, code, METHOD_BUFFERED, FILE_READ_ACCESS | FILE_WRITE_ACCESS)
+const write = (type: number, code: number) =>
+  CTL_CODE(type, code, METHOD_BUFFERED, FILE_READ_ACCESS | FILE_WRITE_ACCESS)
 
 export const IOCTL_DISK_GET_DRIVE_GEOMETRY = any(DISK, 0x00)
 export const IOCTL_DISK_GET_PARTITION_INFO = read(DISK, 0x01)

@@ -9,14 +9,32 @@
  *   ensureDirectory / ensureLink           object names that may be there already
  */
 import {
-  completeIrp, IoCallDriver, IoCopyCurrentIrpStackLocationToNext, IoCreateSymbolicLink, IoGetCurrentIrpStackLocation,
-  IoSetCompletionRoutine, IoSkipCurrentIrpStackLocation, KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, parkedState, parkState,
-  systemServices, type DEVICE_OBJECT, type DRIVER_OBJECT, type IRP,
+  completeIrp,
+  IoCallDriver,
+  IoCopyCurrentIrpStackLocationToNext,
+  IoCreateSymbolicLink,
+  IoGetCurrentIrpStackLocation,
+  IoSetCompletionRoutine,
+  IoSkipCurrentIrpStackLocation,
+  KeInitializeEvent,
+  KeSetEvent,
+  KeWaitForSingleObject,
+  parkedState,
+  parkState,
+  systemServices,
+  type DEVICE_OBJECT,
+  type DRIVER_OBJECT,
+  type IRP,
 } from '#wdm'
 import { IRP_MN } from '#contracts/wdm'
 import { NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import {
-  BusQueryCompatibleIDs, BusQueryDeviceID, BusQueryHardwareIDs, BusQueryInstanceID, BusRelations, TargetDeviceRelation,
+  BusQueryCompatibleIDs,
+  BusQueryDeviceID,
+  BusQueryHardwareIDs,
+  BusQueryInstanceID,
+  BusRelations,
+  TargetDeviceRelation,
 } from './io.ts'
 
 export function passDown(LowerDevice: DEVICE_OBJECT, Irp: IRP): NTSTATUS | Promise<NTSTATUS> {
@@ -24,7 +42,11 @@ export function passDown(LowerDevice: DEVICE_OBJECT, Irp: IRP): NTSTATUS | Promi
   return IoCallDriver(LowerDevice, Irp)
 }
 
-export async function forwardAndWait(DriverObject: DRIVER_OBJECT, LowerDevice: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
+export async function forwardAndWait(
+  DriverObject: DRIVER_OBJECT,
+  LowerDevice: DEVICE_OBJECT,
+  Irp: IRP,
+): Promise<NTSTATUS> {
   const settled = KeInitializeEvent(DriverObject, 'NotificationEvent', false)
   const wake = () => {
     KeSetEvent(settled)
@@ -67,7 +89,8 @@ export function pdoPnp(DeviceObject: DEVICE_OBJECT, Irp: IRP, ids: PdoIds): NTST
     }
     case IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS: {
       const type = Parameters.kind === 'QueryDeviceRelations' ? Parameters.Type : -1
-      if (type !== BusRelations && type !== TargetDeviceRelation) return completeIrp(Irp, NT_STATUS.STATUS_NOT_SUPPORTED)
+      if (type !== BusRelations && type !== TargetDeviceRelation)
+        return completeIrp(Irp, NT_STATUS.STATUS_NOT_SUPPORTED)
       Irp.response = { kind: 'Devices', Devices: type === BusRelations ? [] : [DeviceObject.handle] }
       return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
     }

@@ -157,7 +157,12 @@ export function parseReadWrite(bytes: Uint8Array): ReadWrite | undefined {
     return { write: operation === SCSIOP.WRITE, lba: v.getUint32(2), blocks: v.getUint16(7), fua }
   }
   if (operation === SCSIOP.READ16 || operation === SCSIOP.WRITE16) {
-    return { write: operation === SCSIOP.WRITE16, lba: v.getUint32(2) * 0x1_0000_0000 + v.getUint32(6), blocks: v.getUint32(10), fua }
+    return {
+      write: operation === SCSIOP.WRITE16,
+      lba: v.getUint32(2) * 0x1_0000_0000 + v.getUint32(6),
+      blocks: v.getUint32(10),
+      fua,
+    }
   }
   return undefined
 }

@@ -4,19 +4,48 @@
  */
 import { FILE_DEVICE_DISK } from '#drivers/lib/io'
 import {
-  IOCTL_MOUNTDEV_QUERY_UNIQUE_ID, IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS, IOCTL_MOUNTMGR_CREATE_POINT, IOCTL_MOUNTMGR_DELETE_POINTS,
-  IOCTL_MOUNTMGR_DELETE_POINTS_DBONLY, IOCTL_MOUNTMGR_NEXT_DRIVE_LETTER, IOCTL_MOUNTMGR_QUERY_POINTS,
+  IOCTL_MOUNTDEV_QUERY_UNIQUE_ID,
+  IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS,
+  IOCTL_MOUNTMGR_CREATE_POINT,
+  IOCTL_MOUNTMGR_DELETE_POINTS,
+  IOCTL_MOUNTMGR_DELETE_POINTS_DBONLY,
+  IOCTL_MOUNTMGR_NEXT_DRIVE_LETTER,
+  IOCTL_MOUNTMGR_QUERY_POINTS,
 } from '#drivers/lib/ioctl'
 import { IRP_MJ } from '#contracts/wdm'
 import {
-  completeIrp, ExAcquireResourceExclusive, ExInitializeResource, ExReleaseResource, IoAllocateIrp, IoCallDriverSynchronous,
-  IoCreateSymbolicLink, IoDeleteSymbolicLink, IoGetCurrentIrpStackLocation, IoGetDeviceObjectPointer, IoQueryDevices, IoSetOutput,
-  parkedState, parkState, type DRIVER_OBJECT, type ERESOURCE, type IRP,
+  completeIrp,
+  ExAcquireResourceExclusive,
+  ExInitializeResource,
+  ExReleaseResource,
+  IoAllocateIrp,
+  IoCallDriverSynchronous,
+  IoCreateSymbolicLink,
+  IoDeleteSymbolicLink,
+  IoGetCurrentIrpStackLocation,
+  IoGetDeviceObjectPointer,
+  IoQueryDevices,
+  IoSetOutput,
+  parkedState,
+  parkState,
+  type DRIVER_OBJECT,
+  type ERESOURCE,
+  type IRP,
 } from '#wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
-  isLetterLink, isVolumeLink, matches, MOUNTMGR_DRIVE_LETTER_INFORMATION, MOUNTMGR_MOUNT_POINTS, parseCreatePoint, parsePoint, parseTarget,
-  parseUniqueId, type Point, PointDatabase, type Volume,
+  isLetterLink,
+  isVolumeLink,
+  matches,
+  MOUNTMGR_DRIVE_LETTER_INFORMATION,
+  MOUNTMGR_MOUNT_POINTS,
+  parseCreatePoint,
+  parsePoint,
+  parseTarget,
+  parseUniqueId,
+  type Point,
+  PointDatabase,
+  type Volume,
 } from './points.ts'
 
 const PARK_KEY = 'MountedDevices'
@@ -91,7 +120,10 @@ export class MountManager {
   }
   private async uniqueIdOf(deviceName: string): Promise<Uint8Array | undefined> {
     const Parameters = {
-      kind: 'DeviceIoControl', IoControlCode: IOCTL_MOUNTDEV_QUERY_UNIQUE_ID, OutputBufferLength: UNIQUE_ID_MAX, InputBufferLength: 0,
+      kind: 'DeviceIoControl',
+      IoControlCode: IOCTL_MOUNTDEV_QUERY_UNIQUE_ID,
+      OutputBufferLength: UNIQUE_ID_MAX,
+      InputBufferLength: 0,
     } as const
     try {
       const device = await IoGetDeviceObjectPointer(this.DriverObject, deviceName)
@@ -137,7 +169,8 @@ export class MountManager {
     const pattern = parsePoint(input)
     const volumes = await this.refresh(false)
     const points = this.database.points(volumes).filter((point) => matches(point, pattern))
-    if (points.length === 0 && Object.keys(pattern).length > 0) return completeIrp(Irp, NT_STATUS.STATUS_OBJECT_NAME_NOT_FOUND)
+    if (points.length === 0 && Object.keys(pattern).length > 0)
+      return completeIrp(Irp, NT_STATUS.STATUS_OBJECT_NAME_NOT_FOUND)
     return answerPoints(Irp, points)
   }
   private async createPoint(Irp: IRP, input: Uint8Array): Promise<NTSTATUS> {
@@ -146,7 +179,8 @@ export class MountManager {
     const volume = volumeNamed(await this.refresh(false), deviceName)
     if (!volume) return completeIrp(Irp, NT_STATUS.STATUS_OBJECT_NAME_NOT_FOUND)
     /** A volume has one letter. */
-    if (isLetterLink(link) && !sameLetter(this.database.letterOf(volume), link)) return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
+    if (isLetterLink(link) && !sameLetter(this.database.letterOf(volume), link))
+      return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
     if (!this.database.create(link, volume)) return completeIrp(Irp, NT_STATUS.STATUS_OBJECT_NAME_COLLISION)
     await this.link({ link, volume })
     await this.park()
@@ -176,7 +210,8 @@ export class MountManager {
 }
 const volumeNamed = (volumes: readonly Volume[], name: string): Volume | undefined =>
   volumes.find(({ deviceName }) => deviceName.toUpperCase() === name.toUpperCase())
-const sameLetter = (old: string | undefined, link: string): boolean => old === undefined || old.toUpperCase() === link.toUpperCase()
+const sameLetter = (old: string | undefined, link: string): boolean =>
+  old === undefined || old.toUpperCase() === link.toUpperCase()
 
 /** Too little room: the size it takes, and STATUS_BUFFER_OVERFLOW. */
 function answerPoints(Irp: IRP, points: readonly Point[]): NTSTATUS {

@@ -1,6 +1,12 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { countedBytes, IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS, IOCTL_MOUNTMGR_CREATE_POINT, IOCTL_MOUNTMGR_DELETE_POINTS, IOCTL_MOUNTMGR_QUERY_POINTS } from '#drivers/lib/ioctl'
+import {
+  countedBytes,
+  IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS,
+  IOCTL_MOUNTMGR_CREATE_POINT,
+  IOCTL_MOUNTMGR_DELETE_POINTS,
+  IOCTL_MOUNTMGR_QUERY_POINTS,
+} from '#drivers/lib/ioctl'
 import { fromUtf16, utf16, view } from '#drivers/lib/bytes'
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_STATUS, StatusError } from '#rtl'
@@ -12,33 +18,48 @@ import { parseCreatePoint, parsePoint, parseTarget, parseUniqueId, PointDatabase
 const volume = (n: number) => ({ deviceName: `\\Device\\HarddiskVolume${n}`, uniqueId: Uint8Array.from([n, 2, 3]) })
 
 async function manager(links = new Map<string, string>(), parked?: Map<string, Uint8Array>) {
-  const executive = fakeExecutive(DriverEntry, { name: 'mountmgr', arenaBytes: 1 << 20, birth: parked ? 'restart' : 'fresh' }, {
-    NtCreateSymbolicLinkObject: ({ ObjectAttributes, LinkTarget }: any) => {
-      if (links.has(ObjectAttributes.ObjectName)) throw new StatusError('STATUS_OBJECT_NAME_COLLISION')
-      links.set(ObjectAttributes.ObjectName, LinkTarget)
-      return { LinkHandle: 8 }
+  const executive = fakeExecutive(
+    DriverEntry,
+    { name: 'mountmgr', arenaBytes: 1 << 20, birth: parked ? 'restart' : 'fresh' },
+    {
+      NtCreateSymbolicLinkObject: ({ ObjectAttributes, LinkTarget }: any) => {
+        if (links.has(ObjectAttributes.ObjectName)) throw new StatusError('STATUS_OBJECT_NAME_COLLISION')
+        links.set(ObjectAttributes.ObjectName, LinkTarget)
+        return { LinkHandle: 8 }
+      },
+      NtOpenSymbolicLinkObject: ({ ObjectAttributes }: any) => {
+        executive.deleting = ObjectAttributes.ObjectName
+        return { LinkHandle: 9 }
+      },
+      NtQuerySymbolicLinkObject: () => ({ LinkTarget: links.get(executive.deleting ?? '') ?? '' }),
+      NtMakeTemporaryObject: () => {
+        links.delete(executive.deleting ?? '')
+        return {}
+      },
+      NtClose: () => ({}),
+      ...(parked && { WdmQueryParkedState: ({ Key }: any) => ({ State: parked.get(Key) ?? new Uint8Array(0) }) }),
     },
-    NtOpenSymbolicLinkObject: ({ ObjectAttributes }: any) => {
-      executive.deleting = ObjectAttributes.ObjectName
-      return { LinkHandle: 9 }
-    },
-    NtQuerySymbolicLinkObject: () => ({ LinkTarget: links.get(executive.deleting ?? '') ?? '' }),
-    NtMakeTemporaryObject: () => {
-      links.delete(executive.deleting ?? '')
-      return {}
-    },
-    NtClose: () => ({}),
-    ...(parked && { WdmQueryParkedState: ({ Key }: any) => ({ State: parked.get(Key) ?? new Uint8Array(0) }) }),
-  }) as ReturnType<typeof fakeExecutive> & { deleting?: string }
+  ) as ReturnType<typeof fakeExecutive> & { deleting?: string }
   const byHandle = new Map([1, 2].map((n) => [executive.foreign(7, volume(n).deviceName).handle, n]))
   executive.foreign(7, '\\Device\\Harddisk0\\DR0')
-  executive.onNewRequest = ({ Device }) => ({ Status: 0, Response: { kind: 'Data', Bytes: countedBytes(volume(byHandle.get(Device)!).uniqueId) } })
+  executive.onNewRequest = ({ Device }) => ({
+    Status: 0,
+    Response: { kind: 'Data', Bytes: countedBytes(volume(byHandle.get(Device)!).uniqueId) },
+  })
   await executive.settle()
   const Device = executive.named('\\Device\\MountPointManager').handle
   const control = async (IoControlCode: number, OutputLength: number, Input?: Uint8Array) => {
     const { Status, Response } = await executive.perform({
-      Device, MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL, OutputLength, Input,
-      Parameters: { kind: 'DeviceIoControl', IoControlCode, OutputBufferLength: OutputLength, InputBufferLength: Input?.byteLength ?? 0 },
+      Device,
+      MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL,
+      OutputLength,
+      Input,
+      Parameters: {
+        kind: 'DeviceIoControl',
+        IoControlCode,
+        OutputBufferLength: OutputLength,
+        InputBufferLength: Input?.byteLength ?? 0,
+      },
     })
     return { Status, bytes: Response?.kind === 'Data' ? Response.Bytes : undefined }
   }
@@ -67,7 +88,9 @@ const letters = (links: Map<string, string>) => [...links].filter(([link]) => /:
 
 describe('mountmgr: the database', () => {
   it('derives a GUID from what a volume is', () => {
-    expect(volumeGuid(volume(1).uniqueId)).to.match(/^\{[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\}$/)
+    expect(volumeGuid(volume(1).uniqueId)).to.match(
+      /^\{[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\}$/,
+    )
     expect(volumeGuid(volume(1).uniqueId)).to.equal(volumeGuid(Uint8Array.from([1, 2, 3])))
     expect(volumeGuid(volume(1).uniqueId)).not.to.equal(volumeGuid(volume(2).uniqueId))
   })
@@ -75,7 +98,12 @@ describe('mountmgr: the database', () => {
     const database = new PointDatabase()
     database.assign([volume(1), volume(2)], true)
     const next = PointDatabase.decode(database.encode(4096))
-    expect(next.assign([volume(3)], true).map(({ link }) => link).at(-1)).to.equal('\\DosDevices\\E:')
+    expect(
+      next
+        .assign([volume(3)], true)
+        .map(({ link }) => link)
+        .at(-1),
+    ).to.equal('\\DosDevices\\E:')
     expect(next.points([volume(2)]).map(({ link }) => link)).to.include('\\DosDevices\\D:')
   })
   it('throws nothing but a StatusError at any input', () => {
@@ -97,7 +125,10 @@ describe('mountmgr: the driver', () => {
   it('gives letters in order of the volumes, once', async () => {
     const { links, control } = await manager()
     for (let i = 0; i < 2; i++) expect((await control(IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS, 0)).Status).to.equal(0)
-    expect(letters(links)).to.deep.equal([['\\DosDevices\\C:', volume(1).deviceName], ['\\DosDevices\\D:', volume(2).deviceName]])
+    expect(letters(links)).to.deep.equal([
+      ['\\DosDevices\\C:', volume(1).deviceName],
+      ['\\DosDevices\\D:', volume(2).deviceName],
+    ])
     expect(links.get(`\\??\\Volume${volumeGuid(volume(1).uniqueId)}`)).to.equal(volume(1).deviceName)
   })
   it('tells its points, and how much room they take', async () => {
@@ -112,7 +143,9 @@ describe('mountmgr: the driver', () => {
   })
   it('makes and deletes points', async () => {
     const { links, control } = await manager()
-    expect((await control(IOCTL_MOUNTMGR_CREATE_POINT, 0, createPoint('\\DosDevices\\X:', volume(2).deviceName))).Status).to.equal(0)
+    expect(
+      (await control(IOCTL_MOUNTMGR_CREATE_POINT, 0, createPoint('\\DosDevices\\X:', volume(2).deviceName))).Status,
+    ).to.equal(0)
     expect(links.get('\\DosDevices\\X:')).to.equal(volume(2).deviceName)
     const taken = await control(IOCTL_MOUNTMGR_CREATE_POINT, 0, createPoint('\\DosDevices\\X:', volume(1).deviceName))
     expect(taken.Status).to.equal(NT_STATUS.STATUS_OBJECT_NAME_COLLISION)
@@ -121,7 +154,11 @@ describe('mountmgr: the driver', () => {
     view(pattern).setUint16(4, 28, true)
     pattern.set(utf16('\\DosDevices\\X:'), 24)
     const deleted = await control(IOCTL_MOUNTMGR_DELETE_POINTS, 512, pattern)
-    expect([deleted.Status, pointsOf(deleted.bytes!).length, links.has('\\DosDevices\\X:')]).to.deep.equal([0, 1, false])
+    expect([deleted.Status, pointsOf(deleted.bytes!).length, links.has('\\DosDevices\\X:')]).to.deep.equal([
+      0,
+      1,
+      false,
+    ])
   })
   it('changes nothing by being born again', async () => {
     const first = await manager()

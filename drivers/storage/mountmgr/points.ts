@@ -41,7 +41,8 @@ function fnv1a(bytes: Uint8Array, seed: number): number {
   return (hash ^ (hash >>> 13)) >>> 0
 }
 
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i])
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i])
 const sameName = (a: string, b: string): boolean => a.toUpperCase() === b.toUpperCase()
 
 /** What survives: a link and the identity of its volume; which device that is now, the volumes themselves say. */

@@ -10,8 +10,15 @@ import { addDisk, diskDispatch } from './disk.ts'
 import { volumeDispatch } from './volume.ts'
 
 const MAJORS = [
-  IRP_MJ.IRP_MJ_READ, IRP_MJ.IRP_MJ_WRITE, IRP_MJ.IRP_MJ_FLUSH_BUFFERS, IRP_MJ.IRP_MJ_DEVICE_CONTROL,
-  IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL, IRP_MJ.IRP_MJ_SHUTDOWN, IRP_MJ.IRP_MJ_POWER, IRP_MJ.IRP_MJ_SYSTEM_CONTROL, IRP_MJ.IRP_MJ_PNP,
+  IRP_MJ.IRP_MJ_READ,
+  IRP_MJ.IRP_MJ_WRITE,
+  IRP_MJ.IRP_MJ_FLUSH_BUFFERS,
+  IRP_MJ.IRP_MJ_DEVICE_CONTROL,
+  IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL,
+  IRP_MJ.IRP_MJ_SHUTDOWN,
+  IRP_MJ.IRP_MJ_POWER,
+  IRP_MJ.IRP_MJ_SYSTEM_CONTROL,
+  IRP_MJ.IRP_MJ_PNP,
 ]
 const dispatch = (DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS | Promise<NTSTATUS> =>
   DeviceObject.DeviceExtension.kind === 'volume' ? volumeDispatch(DeviceObject, Irp) : diskDispatch(DeviceObject, Irp)

@@ -67,7 +67,10 @@ export function DRIVE_LAYOUT_INFORMATION_EX(table: PartitionTable, sectorSize: n
     v.setUint32(40, 128, true)
   }
   partitions.forEach((partition, i) => {
-    bytes.set(PARTITION_INFORMATION_EX({ table, partition, sectorSize, diskNumber }), HEADER + i * PARTITION_INFORMATION_EX_BYTES)
+    bytes.set(
+      PARTITION_INFORMATION_EX({ table, partition, sectorSize, diskNumber }),
+      HEADER + i * PARTITION_INFORMATION_EX_BYTES,
+    )
   })
   return bytes
 }

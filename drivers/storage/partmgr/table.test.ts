@@ -63,8 +63,16 @@ class Disk implements DiskReader {
 const gptDisk = () =>
   new Disk()
     .entry(0, 0, 0xee, 1, SECTORS - 1)
-    .gpt(1, 2, SECTORS - 1, [[64, 127], [0, 0], [128, 255]])
-    .gpt(SECTORS - 1, SECTORS - 33, 1, [[64, 127], [0, 0], [128, 255]])
+    .gpt(1, 2, SECTORS - 1, [
+      [64, 127],
+      [0, 0],
+      [128, 255],
+    ])
+    .gpt(SECTORS - 1, SECTORS - 33, 1, [
+      [64, 127],
+      [0, 0],
+      [128, 255],
+    ])
 const spans = async (disk: Disk) => (await readTable(disk)).partitions.map(({ lba, sectors }) => [lba, sectors])
 
 describe('partmgr: partition tables', () => {
@@ -72,7 +80,11 @@ describe('partmgr: partition tables', () => {
     expect(crc32(new TextEncoder().encode('123456789'))).to.equal(0xcbf43926)
   })
   it('reads primary partitions, and drops what overlaps or leaves the disk', async () => {
-    const disk = new Disk().entry(0, 0, 6, 63, 100, 0x80).entry(0, 1, 0x0c, 200, 50).entry(0, 2, 6, 210, 10).entry(0, 3, 6, 4000, 97)
+    const disk = new Disk()
+      .entry(0, 0, 6, 63, 100, 0x80)
+      .entry(0, 1, 0x0c, 200, 50)
+      .entry(0, 2, 6, 210, 10)
+      .entry(0, 3, 6, 4000, 97)
     const table = await readTable(disk)
     expect(table.style).to.equal('MBR')
     expect(table.partitions).to.deep.equal([
@@ -85,20 +97,34 @@ describe('partmgr: partition tables', () => {
     disk.entry(1000, 0, 6, 8, 92).entry(1000, 1, 5, 100, 200)
     disk.entry(1100, 0, 6, 8, 92).entry(1100, 1, 5, 200, 200)
     disk.entry(1200, 0, 6, 8, 92)
-    expect(await spans(disk)).to.deep.equal([[64, 64], [1008, 92], [1108, 92], [1208, 92]])
+    expect(await spans(disk)).to.deep.equal([
+      [64, 64],
+      [1008, 92],
+      [1108, 92],
+      [1208, 92],
+    ])
   })
   it('ends in a chain that bites its tail', async () => {
     const disk = new Disk().entry(0, 0, 0x05, 1000, 3000)
     disk.entry(1000, 0, 6, 8, 92).entry(1000, 1, 5, 100, 200)
     disk.entry(1100, 0, 6, 8, 92).entry(1100, 1, 5, 100, 200)
-    expect(await spans(disk)).to.deep.equal([[1008, 92], [1108, 92]])
+    expect(await spans(disk)).to.deep.equal([
+      [1008, 92],
+      [1108, 92],
+    ])
     expect(disk.reads).to.be.lessThan(10)
   })
   it('reads GPT with holes, and its backup when the primary is bad', async () => {
     const disk = gptDisk()
-    expect(await spans(disk)).to.deep.equal([[64, 64], [128, 128]])
+    expect(await spans(disk)).to.deep.equal([
+      [64, 64],
+      [128, 128],
+    ])
     disk.bytes[512 + 60] ^= 1
-    expect(await spans(disk)).to.deep.equal([[64, 64], [128, 128]])
+    expect(await spans(disk)).to.deep.equal([
+      [64, 64],
+      [128, 128],
+    ])
     disk.bytes[(SECTORS - 33) * 512] ^= 1
     expect((await readTable(disk)).style).to.equal('RAW')
   })
@@ -113,7 +139,9 @@ describe('partmgr: partition tables', () => {
   })
   it('takes a disk without a table as one volume', async () => {
     expect(await readTable(new Disk())).to.deep.equal({
-      style: 'RAW', signature: 0, partitions: [{ number: 1, lba: 0, sectors: SECTORS, bootable: false, type: 0 }],
+      style: 'RAW',
+      signature: 0,
+      partitions: [{ number: 1, lba: 0, sectors: SECTORS, bootable: false, type: 0 }],
     })
     const floppy = new Disk()
     floppy.bytes.set([0xeb, 0x3c, 0x90])
@@ -127,9 +155,18 @@ describe('partmgr: partition tables', () => {
   it('of mutated tables: partitions inside the disk, without overlap, in few reads', async () => {
     const makers = [
       gptDisk,
-      () => new Disk().entry(0, 0, 6, 64, 64).entry(0, 1, 0x0f, 1000, 3000).entry(1000, 0, 6, 8, 92).entry(1000, 1, 5, 100, 200),
+      () =>
+        new Disk()
+          .entry(0, 0, 6, 64, 64)
+          .entry(0, 1, 0x0f, 1000, 3000)
+          .entry(1000, 0, 6, 8, 92)
+          .entry(1000, 1, 5, 100, 200),
     ]
-    const edit = fc.tuple(fc.constantFrom(0, 512, 1024, 1000 * 512, (SECTORS - 33) * 512, (SECTORS - 1) * 512), fc.nat(511), fc.nat(255))
+    const edit = fc.tuple(
+      fc.constantFrom(0, 512, 1024, 1000 * 512, (SECTORS - 33) * 512, (SECTORS - 1) * 512),
+      fc.nat(511),
+      fc.nat(255),
+    )
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...makers), fc.array(edit, { maxLength: 12 }), async (make, edits) => {
         const disk = make()
@@ -153,7 +190,12 @@ describe('partmgr: partition tables', () => {
     expect(String.fromCharCode(...uniqueId(places[0]).subarray(0, 8))).to.equal('DMIO:ID:')
     expect(uniqueId(places[0]).byteLength).to.equal(24)
     const info = view(PARTITION_INFORMATION_EX(places[1]))
-    expect([info.getUint32(0, true), info.getUint32(8, true), info.getUint32(16, true), info.getUint32(24, true)]).to.deep.equal([1, 65536, 65536, 2])
+    expect([
+      info.getUint32(0, true),
+      info.getUint32(8, true),
+      info.getUint32(16, true),
+      info.getUint32(24, true),
+    ]).to.deep.equal([1, 65536, 65536, 2])
     expect(DRIVE_LAYOUT_INFORMATION_EX(table, 512, 0).byteLength).to.equal(48 + 2 * 144)
   })
 })

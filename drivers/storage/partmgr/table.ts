@@ -30,7 +30,12 @@ export interface Partition {
   /** Of an MBR partition. */
   readonly type: number
   /** Of a GPT partition. */
-  readonly gpt?: { readonly type: Uint8Array; readonly id: Uint8Array; readonly attributes: Uint8Array; readonly name: Uint8Array }
+  readonly gpt?: {
+    readonly type: Uint8Array
+    readonly id: Uint8Array
+    readonly attributes: Uint8Array
+    readonly name: Uint8Array
+  }
 }
 export interface PartitionTable {
   readonly style: 'MBR' | 'GPT' | 'RAW'
@@ -64,10 +69,16 @@ function entriesOf(sector: Uint8Array): Entry[] | undefined {
   const v = view(sector)
   return [0, 1, 2, 3].map((i) => {
     const at = TABLE_OFFSET + i * ENTRY_BYTES
-    return { status: sector[at], type: sector[at + 4], lba: v.getUint32(at + 8, true), sectors: v.getUint32(at + 12, true) }
+    return {
+      status: sector[at],
+      type: sector[at + 4],
+      lba: v.getUint32(at + 8, true),
+      sectors: v.getUint32(at + 12, true),
+    }
   })
 }
-const inside = (disk: DiskReader, lba: number, sectors: number): boolean => lba > 0 && sectors > 0 && lba + sectors <= disk.sectors
+const inside = (disk: DiskReader, lba: number, sectors: number): boolean =>
+  lba > 0 && sectors > 0 && lba + sectors <= disk.sectors
 const legal = ({ status }: Entry): boolean => status === 0 || status === 0x80
 
 /**
@@ -81,7 +92,14 @@ export function isBootSector(sector: Uint8Array): boolean {
   const BytsPerSec = v.getUint16(11, true)
   const SecPerClus = sector[13]
   const powerOf2 = (n: number) => n > 0 && (n & (n - 1)) === 0
-  return jump && powerOf2(BytsPerSec) && BytsPerSec >= 512 && BytsPerSec <= 4096 && powerOf2(SecPerClus) && sector[21] >= 0xf0
+  return (
+    jump &&
+    powerOf2(BytsPerSec) &&
+    BytsPerSec >= 512 &&
+    BytsPerSec <= 4096 &&
+    powerOf2(SecPerClus) &&
+    sector[21] >= 0xf0
+  )
 }
 
 export async function readTable(disk: DiskReader): Promise<PartitionTable> {
@@ -89,7 +107,8 @@ export async function readTable(disk: DiskReader): Promise<PartitionTable> {
   const entries = entriesOf(first)
   if (!entries) return wholeDisk(disk)
   if (isProtective(entries)) return (await readGpt(disk)) ?? wholeDisk(disk)
-  const plausible = entries.every(legal) && entries.some((entry) => entry.type !== TYPE_EMPTY && inside(disk, entry.lba, entry.sectors))
+  const plausible =
+    entries.every(legal) && entries.some((entry) => entry.type !== TYPE_EMPTY && inside(disk, entry.lba, entry.sectors))
   if (!plausible) return wholeDisk(disk)
   const signature = view(first).getUint32(SIGNATURE_OFFSET, true)
   const partitions = await readMbr(disk, entries)
@@ -105,7 +124,9 @@ const wholeDisk = ({ sectors }: DiskReader): PartitionTable => ({
 function accepted(candidates: readonly Omit<Partition, 'number'>[]): Partition[] {
   const kept: Partition[] = []
   for (const candidate of candidates) {
-    const clash = kept.some((other) => candidate.lba < other.lba + other.sectors && other.lba < candidate.lba + candidate.sectors)
+    const clash = kept.some(
+      (other) => candidate.lba < other.lba + other.sectors && other.lba < candidate.lba + candidate.sectors,
+    )
     if (!clash && kept.length < PARTITIONS_MAX) kept.push({ ...candidate, number: kept.length + 1 })
   }
   return kept
@@ -113,7 +134,9 @@ function accepted(candidates: readonly Omit<Partition, 'number'>[]): Partition[]
 
 // ---------------------------------------------------------------- MBR
 async function readMbr(disk: DiskReader, entries: readonly Entry[]): Promise<Partition[]> {
-  const primary = entries.filter(({ type }) => type !== TYPE_EMPTY && type !== TYPE_GPT_PROTECTIVE && !TYPE_EXTENDED.includes(type))
+  const primary = entries.filter(
+    ({ type }) => type !== TYPE_EMPTY && type !== TYPE_GPT_PROTECTIVE && !TYPE_EXTENDED.includes(type),
+  )
   const extended = entries.find(({ type, lba, sectors }) => TYPE_EXTENDED.includes(type) && inside(disk, lba, sectors))
   const logical = extended ? await readLogical(disk, extended.lba) : []
   const all = [...primary, ...logical].filter(({ lba, sectors }) => inside(disk, lba, sectors))
@@ -188,7 +211,11 @@ function tolerant<T>(parse: () => T): T | undefined {
     throw error
   }
 }
-export function parseGptHeader(bytes: Uint8Array, lba: number, { sectorSize, sectors }: Pick<DiskReader, 'sectorSize' | 'sectors'>): GptHeader | undefined {
+export function parseGptHeader(
+  bytes: Uint8Array,
+  lba: number,
+  { sectorSize, sectors }: Pick<DiskReader, 'sectorSize' | 'sectors'>,
+): GptHeader | undefined {
   const v = view(bytes)
   if (String.fromCharCode(...bytes.subarray(0, 8)) !== GPT_SIGNATURE) return undefined
   const headerBytes = v.getUint32(12, true)
@@ -220,7 +247,9 @@ async function readEntries(disk: DiskReader, header: GptHeader): Promise<Partiti
   const array = bytes.subarray(0, count * entryBytes)
   if (crc32(array) !== header.arrayCrc) return undefined
   const entries = Array.from({ length: count }, (_, i) => array.slice(i * entryBytes, (i + 1) * entryBytes))
-  const found = entries.map((entry) => tolerant(() => parseGptEntry(entry, header))).filter((entry) => entry !== undefined)
+  const found = entries
+    .map((entry) => tolerant(() => parseGptEntry(entry, header)))
+    .filter((entry) => entry !== undefined)
   const usable = { first: header.first, last: header.last }
   return { style: 'GPT', signature: 0, diskId: header.diskId, usable, partitions: accepted(found) }
 }

@@ -4,18 +4,42 @@
  */
 import { FILE_DEVICE_DISK } from '#drivers/lib/io'
 import {
-  GET_LENGTH_INFORMATION, IOCTL_DISK_GET_LENGTH_INFO, IOCTL_DISK_GET_PARTITION_INFO, IOCTL_DISK_GET_PARTITION_INFO_EX,
-  IOCTL_MOUNTDEV_QUERY_DEVICE_NAME, IOCTL_MOUNTDEV_QUERY_UNIQUE_ID, IOCTL_STORAGE_GET_DEVICE_NUMBER, IOCTL_VOLUME_GET_VOLUME_DISK_EXTENTS,
-  IOCTL_VOLUME_ONLINE, MOUNTDEV_NAME, countedBytes, STORAGE_DEVICE_NUMBER, VOLUME_DISK_EXTENTS,
+  GET_LENGTH_INFORMATION,
+  IOCTL_DISK_GET_LENGTH_INFO,
+  IOCTL_DISK_GET_PARTITION_INFO,
+  IOCTL_DISK_GET_PARTITION_INFO_EX,
+  IOCTL_MOUNTDEV_QUERY_DEVICE_NAME,
+  IOCTL_MOUNTDEV_QUERY_UNIQUE_ID,
+  IOCTL_STORAGE_GET_DEVICE_NUMBER,
+  IOCTL_VOLUME_GET_VOLUME_DISK_EXTENTS,
+  IOCTL_VOLUME_ONLINE,
+  MOUNTDEV_NAME,
+  countedBytes,
+  STORAGE_DEVICE_NUMBER,
+  VOLUME_DISK_EXTENTS,
 } from '#drivers/lib/ioctl'
 import { pdoPnp } from '#drivers/lib/pnp'
 import { IRP_MJ } from '#contracts/wdm'
 import {
-  completeIrp, IoCallDriver, IoCopyCurrentIrpStackLocationToNext, IoGetCurrentIrpStackLocation, IoGetNextIrpStackLocation, IoSetOutput,
-  type DEVICE_OBJECT, type IRP,
+  completeIrp,
+  IoCallDriver,
+  IoCopyCurrentIrpStackLocationToNext,
+  IoGetCurrentIrpStackLocation,
+  IoGetNextIrpStackLocation,
+  IoSetOutput,
+  type DEVICE_OBJECT,
+  type IRP,
 } from '#wdm'
 import { NT_STATUS, type NTSTATUS } from '#rtl'
-import { lengthOf, PARTITION_INFORMATION, PARTITION_INFORMATION_EX, startOf, uniqueId, volumeIds, type VolumePlace } from './layout.ts'
+import {
+  lengthOf,
+  PARTITION_INFORMATION,
+  PARTITION_INFORMATION_EX,
+  startOf,
+  uniqueId,
+  volumeIds,
+  type VolumePlace,
+} from './layout.ts'
 
 export interface VolumeExtension {
   readonly kind: 'volume'
@@ -53,15 +77,21 @@ function forward({ DiskDevice }: VolumeExtension, Irp: IRP): NTSTATUS | Promise<
 }
 
 /** Where on the disk, or why not. */
-export function placeTransfer(place: VolumePlace, offset: number, length: number): { status: NTSTATUS; offset: number } {
+export function placeTransfer(
+  place: VolumePlace,
+  offset: number,
+  length: number,
+): { status: NTSTATUS; offset: number } {
   const { sectorSize } = place
-  if (offset < 0 || offset % sectorSize !== 0 || length % sectorSize !== 0) return { status: NT_STATUS.STATUS_INVALID_PARAMETER, offset: 0 }
+  if (offset < 0 || offset % sectorSize !== 0 || length % sectorSize !== 0)
+    return { status: NT_STATUS.STATUS_INVALID_PARAMETER, offset: 0 }
   if (offset + length > lengthOf(place)) return { status: NT_STATUS.STATUS_NONEXISTENT_SECTOR, offset: 0 }
   return { status: NT_STATUS.STATUS_SUCCESS, offset: startOf(place) + offset }
 }
 function readWrite({ place, DiskDevice }: VolumeExtension, Irp: IRP): NTSTATUS | Promise<NTSTATUS> {
   const { Parameters } = IoGetCurrentIrpStackLocation(Irp)
-  if (Parameters.kind !== 'Read' && Parameters.kind !== 'Write') return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
+  if (Parameters.kind !== 'Read' && Parameters.kind !== 'Write')
+    return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
   if (!DiskDevice) return completeIrp(Irp, NT_STATUS.STATUS_DEVICE_REMOVED)
   const { status, offset } = placeTransfer(place, Parameters.ByteOffset, Parameters.Length)
   if (status !== NT_STATUS.STATUS_SUCCESS || Parameters.Length === 0) return completeIrp(Irp, status)
@@ -90,7 +120,9 @@ function deviceControl(extension: VolumeExtension, Irp: IRP): NTSTATUS | Promise
     case IOCTL_DISK_GET_LENGTH_INFO:
       return answer(Irp, GET_LENGTH_INFORMATION(lengthOf(place)))
     case IOCTL_DISK_GET_PARTITION_INFO:
-      return place.partition.gpt ? completeIrp(Irp, NT_STATUS.STATUS_INVALID_DEVICE_REQUEST) : answer(Irp, PARTITION_INFORMATION(place))
+      return place.partition.gpt
+        ? completeIrp(Irp, NT_STATUS.STATUS_INVALID_DEVICE_REQUEST)
+        : answer(Irp, PARTITION_INFORMATION(place))
     case IOCTL_DISK_GET_PARTITION_INFO_EX:
       return answer(Irp, PARTITION_INFORMATION_EX(place))
     case IOCTL_STORAGE_GET_DEVICE_NUMBER:

@@ -10,8 +10,18 @@ import { forwardAndWait, type NumberBook, numberBook, passDown } from '#drivers/
 import { cdb, SCSIOP, SRB_FLAGS_NO_DATA } from '#drivers/lib/scsi'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import {
-  completeIrp, IoAttachDeviceToDeviceStack, IoCreateDevice, IoDeleteDevice, IoDetachDevice, IoDeviceInitialized,
-  IoGetCurrentIrpStackLocation, IoGetDeviceProperty, IoRegisterShutdownNotification, type DEVICE_OBJECT, type DRIVER_OBJECT, type IRP,
+  completeIrp,
+  IoAttachDeviceToDeviceStack,
+  IoCreateDevice,
+  IoDeleteDevice,
+  IoDetachDevice,
+  IoDeviceInitialized,
+  IoGetCurrentIrpStackLocation,
+  IoGetDeviceProperty,
+  IoRegisterShutdownNotification,
+  type DEVICE_OBJECT,
+  type DRIVER_OBJECT,
+  type IRP,
 } from '#wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import { type CLASS_INIT_DATA, type ClassFdo, FLUSH_TIMEOUT_S, TRANSFER_MAX } from './fdo.ts'
@@ -31,7 +41,8 @@ export function ClassInitialize(DriverObject: DRIVER_OBJECT, init: CLASS_INIT_DA
   MajorFunction[IRP_MJ.IRP_MJ_FLUSH_BUFFERS] = (device, Irp) => flush(device.DeviceExtension, Irp)
   MajorFunction[IRP_MJ.IRP_MJ_SHUTDOWN] = (device, Irp) => flush(device.DeviceExtension, Irp)
   MajorFunction[IRP_MJ.IRP_MJ_DEVICE_CONTROL] = (device, Irp) => init.ClassDeviceControl(device.DeviceExtension, Irp)
-  MajorFunction[IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL] = (device, Irp) => passDown(device.DeviceExtension.LowerDevice, Irp)
+  MajorFunction[IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL] = (device, Irp) =>
+    passDown(device.DeviceExtension.LowerDevice, Irp)
   MajorFunction[IRP_MJ.IRP_MJ_POWER] = (device, Irp) => passDown(device.DeviceExtension.LowerDevice, Irp)
   MajorFunction[IRP_MJ.IRP_MJ_SYSTEM_CONTROL] = (device, Irp) => passDown(device.DeviceExtension.LowerDevice, Irp)
   MajorFunction[IRP_MJ.IRP_MJ_PNP] = (device, Irp) => pnp(init, device.DeviceExtension, Irp)
@@ -40,14 +51,30 @@ export function ClassInitialize(DriverObject: DRIVER_OBJECT, init: CLASS_INIT_DA
 }
 
 async function addDevice(
-  DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT, book: NumberBook, init: CLASS_INIT_DATA,
+  DriverObject: DRIVER_OBJECT,
+  PhysicalDeviceObject: DEVICE_OBJECT,
+  book: NumberBook,
+  init: CLASS_INIT_DATA,
 ): Promise<NTSTATUS> {
   const number = await book.numberOf(await IoGetDeviceProperty(PhysicalDeviceObject, 'InstancePath'))
   const name = await init.ClassDeviceName(DriverObject, number)
-  const DeviceObject = await IoCreateDevice(DriverObject, name, init.DeviceType, FILE_DEVICE_SECURE_OPEN, false, DO_DIRECT_IO)
+  const DeviceObject = await IoCreateDevice(
+    DriverObject,
+    name,
+    init.DeviceType,
+    FILE_DEVICE_SECURE_OPEN,
+    false,
+    DO_DIRECT_IO,
+  )
   const LowerDevice = await IoAttachDeviceToDeviceStack(DeviceObject, PhysicalDeviceObject)
   const fdo: ClassFdo = {
-    DeviceObject, LowerDevice, number, medium: undefined, transferMax: TRANSFER_MAX, forceUnitAccess: false, classData: undefined,
+    DeviceObject,
+    LowerDevice,
+    number,
+    medium: undefined,
+    transferMax: TRANSFER_MAX,
+    forceUnitAccess: false,
+    classData: undefined,
   }
   DeviceObject.DeviceExtension = fdo
   DeviceObject.AlignmentRequirement = USUAL_SECTOR

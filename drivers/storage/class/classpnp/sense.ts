@@ -35,7 +35,8 @@ function bySense({ key, asc }: Sense, write: boolean): Verdict {
     case SENSE_KEY.NOT_READY:
       return notReady(asc)
     case SENSE_KEY.MEDIUM_ERROR:
-      if (asc === ASC.CANNOT_READ_MEDIUM || asc === ASC.CANNOT_READ_MEDIUM_UNKNOWN_FORMAT) return final(NT_STATUS.STATUS_UNRECOGNIZED_MEDIA)
+      if (asc === ASC.CANNOT_READ_MEDIUM || asc === ASC.CANNOT_READ_MEDIUM_UNKNOWN_FORMAT)
+        return final(NT_STATUS.STATUS_UNRECOGNIZED_MEDIA)
       return final(NT_STATUS.STATUS_DEVICE_DATA_ERROR)
     case SENSE_KEY.HARDWARE_ERROR:
       return final(NT_STATUS.STATUS_IO_DEVICE_ERROR)
@@ -54,9 +55,11 @@ function bySense({ key, asc }: Sense, write: boolean): Verdict {
   }
 }
 function notReady(asc: number): Verdict {
-  if (asc === ASC.MEDIUM_NOT_PRESENT || asc === ASC.MANUAL_INTERVENTION_REQUIRED) return final(NT_STATUS.STATUS_NO_MEDIA_IN_DEVICE)
+  if (asc === ASC.MEDIUM_NOT_PRESENT || asc === ASC.MANUAL_INTERVENTION_REQUIRED)
+    return final(NT_STATUS.STATUS_NO_MEDIA_IN_DEVICE)
   if (asc === ASC.FORMAT_IN_PROGRESS) return final(NT_STATUS.STATUS_DEVICE_NOT_READY)
-  if (asc === ASC.INITIALIZING_COMMAND_REQUIRED) return { ...again(NT_STATUS.STATUS_DEVICE_NOT_READY, 0), startUnit: true }
+  if (asc === ASC.INITIALIZING_COMMAND_REQUIRED)
+    return { ...again(NT_STATUS.STATUS_DEVICE_NOT_READY, 0), startUnit: true }
   return again(NT_STATUS.STATUS_DEVICE_NOT_READY, 10)
 }
 function illegalRequest(asc: number): Verdict {

@@ -7,14 +7,36 @@
  *
  * A successful IRP never comes back here: the completion routine is asked for on error and cancel only.
  */
-import { readWriteCdb, SCSIOP, cdb, SRB_FLAGS_DATA_IN, SRB_FLAGS_DATA_OUT, SRB_FLAGS_NO_DATA, SRB_FUNCTION_EXECUTE_SCSI } from '#drivers/lib/scsi'
+import {
+  readWriteCdb,
+  SCSIOP,
+  cdb,
+  SRB_FLAGS_DATA_IN,
+  SRB_FLAGS_DATA_OUT,
+  SRB_FLAGS_NO_DATA,
+  SRB_FUNCTION_EXECUTE_SCSI,
+} from '#drivers/lib/scsi'
 import { SL_WRITE_THROUGH } from '#drivers/lib/io'
 import type { Of } from '#contracts/field'
 import { IRP_MJ, type SRB } from '#contracts/wdm'
 import {
-  completeIrp, IoAllocateIrp, IoAllocateWorkItem, IoCallDriver, IoCallDriverSynchronous, IoGetCurrentIrpStackLocation,
-  IoGetNextIrpStackLocation, IoMarkIrpPending, IoQueueWorkItem, IoSetCancelRoutine, IoSetCompletionRoutine, KeDelayExecutionThread,
-  KeInitializeEvent, KeSetEvent, KeWaitForSingleObject, type DEVICE_OBJECT, type IRP,
+  completeIrp,
+  IoAllocateIrp,
+  IoAllocateWorkItem,
+  IoCallDriver,
+  IoCallDriverSynchronous,
+  IoGetCurrentIrpStackLocation,
+  IoGetNextIrpStackLocation,
+  IoMarkIrpPending,
+  IoQueueWorkItem,
+  IoSetCancelRoutine,
+  IoSetCompletionRoutine,
+  KeDelayExecutionThread,
+  KeInitializeEvent,
+  KeSetEvent,
+  KeWaitForSingleObject,
+  type DEVICE_OBJECT,
+  type IRP,
 } from '#wdm'
 import { NT_STATUS, type NTSTATUS } from '#rtl'
 import { type ClassFdo, TIMEOUT_S } from './fdo.ts'
@@ -43,7 +65,8 @@ function transferSrb(fdo: ClassFdo, write: boolean, offset: number, length: numb
 // ---------------------------------------------------------------- a client's IRP
 export function ClassReadWrite(fdo: ClassFdo, Irp: IRP): NTSTATUS | Promise<NTSTATUS> {
   const { Parameters, Flags, MajorFunction } = IoGetCurrentIrpStackLocation(Irp)
-  if (Parameters.kind !== 'Read' && Parameters.kind !== 'Write') return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
+  if (Parameters.kind !== 'Read' && Parameters.kind !== 'Write')
+    return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
   if (!fdo.medium) return completeIrp(Irp, NT_STATUS.STATUS_DEVICE_NOT_READY)
   const { ByteOffset, Length } = Parameters
   const wrong = checkTransfer(fdo.medium, ByteOffset, Length)
@@ -109,7 +132,14 @@ function retryLater(fdo: ClassFdo, Irp: IRP, Srb: Srb, { seconds, startUnit }: V
 const START_UNIT = srb(cdb(SCSIOP.START_STOP_UNIT, 0, 0, 0, 1), SRB_FLAGS_NO_DATA, 0, 60 * 4)
 
 /** Associated IRPs on parts of the master's buffer; the master ends with the last of them. */
-async function splitTransfer(fdo: ClassFdo, Irp: IRP, write: boolean, start: number, length: number, flags: number): Promise<NTSTATUS> {
+async function splitTransfer(
+  fdo: ClassFdo,
+  Irp: IRP,
+  write: boolean,
+  start: number,
+  length: number,
+  flags: number,
+): Promise<NTSTATUS> {
   IoMarkIrpPending(Irp)
   const results = await Promise.all(
     pieces(length, fdo.transferMax).map((piece) =>
@@ -143,10 +173,14 @@ export async function ClassSendSrbSynchronous(fdo: ClassFdo, Srb: Srb, options: 
   const { retries = OWN_RETRIES, ...buffers } = options
   for (let attempt = 0; ; attempt++) {
     const stack = { MajorFunction: IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL, Parameters: { kind: 'Scsi', Srb } } as const
-    const { Status, output, response } = await IoCallDriverSynchronous(fdo.LowerDevice, IoAllocateIrp(DriverObject, stack, buffers))
+    const { Status, output, response } = await IoCallDriverSynchronous(
+      fdo.LowerDevice,
+      IoAllocateIrp(DriverObject, stack, buffers),
+    )
     if (response?.kind !== 'Srb') return { Status, output: output ?? NOTHING }
     const verdict = ClassInterpretSenseInfo(response.Result, Srb.SrbFlags === SRB_FLAGS_DATA_OUT)
-    if (!verdict.retry || attempt >= retries) return { Status: verdict.status, output: NOTHING, result: response.Result }
+    if (!verdict.retry || attempt >= retries)
+      return { Status: verdict.status, output: NOTHING, result: response.Result }
     if (verdict.startUnit) await ClassSendSrbSynchronous(fdo, START_UNIT, { retries: 0 })
     if (verdict.seconds > 0) await KeDelayExecutionThread(DriverObject, verdict.seconds * 1000)
   }

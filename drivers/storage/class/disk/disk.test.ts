@@ -1,7 +1,11 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { be64, view } from '#drivers/lib/bytes'
-import { IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, IOCTL_DISK_GET_LENGTH_INFO, IOCTL_STORAGE_QUERY_PROPERTY } from '#drivers/lib/ioctl'
+import {
+  IOCTL_DISK_GET_DRIVE_GEOMETRY_EX,
+  IOCTL_DISK_GET_LENGTH_INFO,
+  IOCTL_STORAGE_QUERY_PROPERTY,
+} from '#drivers/lib/ioctl'
 import { cdb, fixedSense, parseReadWrite, readWriteCdb, SCSIOP, SRB_STATUS } from '#drivers/lib/scsi'
 import { type DriverPacket, IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { NT_STATUS, StatusError } from '#rtl'
@@ -14,7 +18,8 @@ import { parseCapacity, parseCapacity16, parseInquiry, parseMode, parseTransferM
 
 const SECTORS = 0x10000
 type Sent = Extract<DriverPacket, { kind: 'NewRequest' | 'Forward' }>
-const cdbOf = (packet: Sent): Uint8Array => (packet.Parameters.kind === 'Scsi' ? packet.Parameters.Srb.Cdb : new Uint8Array(16))
+const cdbOf = (packet: Sent): Uint8Array =>
+  packet.Parameters.kind === 'Scsi' ? packet.Parameters.Srb.Cdb : new Uint8Array(16)
 const bytesOf: Record<number, (Cdb: Uint8Array) => Uint8Array | undefined> = {
   [SCSIOP.INQUIRY]: (Cdb) => {
     if (Cdb[1] & 1) return Cdb[2] === 0x80 ? Uint8Array.from([0, 0x80, 0, 2, 0x53, 0x31]) : undefined
@@ -27,7 +32,12 @@ const failure = (key: number, asc: number, SrbStatus: number = SRB_STATUS.ERROR)
   Status: NT_STATUS.STATUS_IO_DEVICE_ERROR,
   Response: {
     kind: 'Srb' as const,
-    Result: { SrbStatus: SrbStatus | SRB_STATUS.AUTOSENSE_VALID, ScsiStatus: 2, DataTransferLength: 0, SenseInfo: fixedSense({ key, asc }) },
+    Result: {
+      SrbStatus: SrbStatus | SRB_STATUS.AUTOSENSE_VALID,
+      ScsiStatus: 2,
+      DataTransferLength: 0,
+      SenseInfo: fixedSense({ key, asc }),
+    },
   },
 })
 function answer(packet: Sent) {
@@ -36,14 +46,18 @@ function answer(packet: Sent) {
 }
 async function startedDisk() {
   const links: string[] = []
-  const executive = fakeExecutive(DriverEntry, { name: 'disk', arenaBytes: 1 << 20 }, {
-    NtCreateDirectoryObject: () => ({ DirectoryHandle: 4 }),
-    NtCreateSymbolicLinkObject: ({ ObjectAttributes }: any) => {
-      links.push(ObjectAttributes.ObjectName)
-      return { LinkHandle: 8 }
+  const executive = fakeExecutive(
+    DriverEntry,
+    { name: 'disk', arenaBytes: 1 << 20 },
+    {
+      NtCreateDirectoryObject: () => ({ DirectoryHandle: 4 }),
+      NtCreateSymbolicLinkObject: ({ ObjectAttributes }: any) => {
+        links.push(ObjectAttributes.ObjectName)
+        return { LinkHandle: 8 }
+      },
+      NtClose: () => ({}),
     },
-    NtClose: () => ({}),
-  })
+  )
   await executive.settle()
   const pdo = executive.foreign(0x2d)
   executive.onForward = () => ({ Status: 0 })
@@ -51,19 +65,35 @@ async function startedDisk() {
   expect((await executive.addDevice(pdo.handle)).Status).to.equal(0)
   const Device = executive.named('\\Device\\Harddisk0\\DR0').handle
   const Parameters = { kind: 'StartDevice' as const, AllocatedResources: [], AllocatedResourcesTranslated: [] }
-  const start = await executive.perform({ Device, MajorFunction: IRP_MJ.IRP_MJ_PNP, MinorFunction: IRP_MN.IRP_MN_START_DEVICE, Parameters })
+  const start = await executive.perform({
+    Device,
+    MajorFunction: IRP_MJ.IRP_MJ_PNP,
+    MinorFunction: IRP_MN.IRP_MN_START_DEVICE,
+    Parameters,
+  })
   expect(start.Status).to.equal(0)
   executive.packets.length = 0
   const Mdl = (ByteCount: number) => ({ ByteOffset: 0, ByteCount, Runs: [0x100, Math.ceil(ByteCount / 4096)] })
   const transfer = (MajorFunction: number, ByteOffset: number, Length: number, Flags = 0) =>
     executive.request({
-      Device, MajorFunction, Flags, Mdl: Mdl(Length),
+      Device,
+      MajorFunction,
+      Flags,
+      Mdl: Mdl(Length),
       Parameters: { kind: MajorFunction === IRP_MJ.IRP_MJ_READ ? 'Read' : 'Write', Length, Key: 0, ByteOffset },
     })
   const control = (IoControlCode: number, OutputLength: number, Input?: Uint8Array) =>
     executive.perform({
-      Device, MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL, OutputLength, Input,
-      Parameters: { kind: 'DeviceIoControl', OutputBufferLength: OutputLength, InputBufferLength: Input?.byteLength ?? 0, IoControlCode },
+      Device,
+      MajorFunction: IRP_MJ.IRP_MJ_DEVICE_CONTROL,
+      OutputLength,
+      Input,
+      Parameters: {
+        kind: 'DeviceIoControl',
+        OutputBufferLength: OutputLength,
+        InputBufferLength: Input?.byteLength ?? 0,
+        IoControlCode,
+      },
     })
   return { executive, Device, pdo, links, transfer, control }
 }
@@ -71,9 +101,15 @@ async function startedDisk() {
 describe('disk: pure parts', () => {
   it('says a transfer the same way in both directions', () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.nat({ max: 2 ** 48 }), fc.integer({ min: 1, max: 0x10000 }), fc.boolean(), (write, lba, blocks, fua) => {
-        expect(parseReadWrite(readWriteCdb(write, lba, blocks, fua))).to.deep.equal({ write, lba, blocks, fua })
-      }),
+      fc.property(
+        fc.boolean(),
+        fc.nat({ max: 2 ** 48 }),
+        fc.integer({ min: 1, max: 0x10000 }),
+        fc.boolean(),
+        (write, lba, blocks, fua) => {
+          expect(parseReadWrite(readWriteCdb(write, lba, blocks, fua))).to.deep.equal({ write, lba, blocks, fua })
+        },
+      ),
     )
     expect(readWriteCdb(false, 0xffffffff, 1, false)[0]).to.equal(SCSIOP.READ)
     expect(readWriteCdb(true, 0x1_0000_0000, 1, false)[0]).to.equal(SCSIOP.WRITE16)
@@ -99,7 +135,13 @@ describe('disk: pure parts', () => {
   })
   it('parses what a unit says, and throws nothing but a StatusError', () => {
     expect(parseCapacity(Uint8Array.from([255, 255, 255, 255, 0, 0, 2, 0]))).to.equal(undefined)
-    for (const parse of [parseCapacity, parseCapacity16, parseMode, (b: Uint8Array) => parseInquiry(b, ''), (b: Uint8Array) => parseTransferMax(b, 512)]) {
+    for (const parse of [
+      parseCapacity,
+      parseCapacity16,
+      parseMode,
+      (b: Uint8Array) => parseInquiry(b, ''),
+      (b: Uint8Array) => parseTransferMax(b, 512),
+    ]) {
       fc.assert(
         fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
           try {
@@ -112,7 +154,8 @@ describe('disk: pure parts', () => {
     }
   })
   it('interprets sense as class.c does', () => {
-    const verdict = (key: number, asc: number, write = false) => ClassInterpretSenseInfo(failure(key, asc).Response.Result, write)
+    const verdict = (key: number, asc: number, write = false) =>
+      ClassInterpretSenseInfo(failure(key, asc).Response.Result, write)
     expect(verdict(3, 0x1100)).to.deep.equal({ status: NT_STATUS.STATUS_DEVICE_DATA_ERROR, retry: false, seconds: 0 })
     expect(verdict(7, 0x2700, true).status).to.equal(NT_STATUS.STATUS_MEDIA_WRITE_PROTECTED)
     expect(verdict(2, 0x0402)).to.include({ retry: true, seconds: 0, startUnit: true })
@@ -128,7 +171,11 @@ describe('disk: a driver', () => {
     expect(executive.named('\\Device\\Harddisk0\\DR0').alignment).to.equal(512)
     const geometry = await control(IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, 40)
     const data = geometry.Response?.kind === 'Data' ? view(geometry.Response.Bytes) : undefined
-    expect([data?.byteLength, data?.getUint32(20, true), data?.getUint32(24, true)]).to.deep.equal([32, 512, SECTORS * 512])
+    expect([data?.byteLength, data?.getUint32(20, true), data?.getUint32(24, true)]).to.deep.equal([
+      32,
+      512,
+      SECTORS * 512,
+    ])
     expect((await control(IOCTL_DISK_GET_LENGTH_INFO, 4)).Status).to.equal(NT_STATUS.STATUS_BUFFER_TOO_SMALL)
     const property = await control(IOCTL_STORAGE_QUERY_PROPERTY, 256, new Uint8Array(12))
     const text = property.Response?.kind === 'Data' ? String.fromCharCode(...property.Response.Bytes.subarray(36)) : ''
@@ -154,8 +201,12 @@ describe('disk: a driver', () => {
   })
   it('refuses what cannot be', async () => {
     const { executive, transfer } = await startedDisk()
-    expect((await executive.complete(transfer(IRP_MJ.IRP_MJ_READ, 100, 512))).Status).to.equal(NT_STATUS.STATUS_INVALID_PARAMETER)
-    expect((await executive.complete(transfer(IRP_MJ.IRP_MJ_READ, SECTORS * 512, 512))).Status).to.equal(NT_STATUS.STATUS_NONEXISTENT_SECTOR)
+    expect((await executive.complete(transfer(IRP_MJ.IRP_MJ_READ, 100, 512))).Status).to.equal(
+      NT_STATUS.STATUS_INVALID_PARAMETER,
+    )
+    expect((await executive.complete(transfer(IRP_MJ.IRP_MJ_READ, SECTORS * 512, 512))).Status).to.equal(
+      NT_STATUS.STATUS_NONEXISTENT_SECTOR,
+    )
     expect(executive.sent('Forward').length).to.equal(0)
   })
   it('tries again a bounded number of times, then tells the status without the SRB', async () => {
@@ -183,7 +234,12 @@ describe('disk: a driver', () => {
     executive.onNewRequest = () => ({ Status: 0 })
     const done = await executive.complete(transfer(IRP_MJ.IRP_MJ_READ, 0, (1 << 20) + 4096))
     expect([done.Status, done.Information]).to.deep.equal([0, (1 << 20) + 4096])
-    const parts = executive.sent('NewRequest').map(({ Buffer }) => (Buffer.kind === 'Partial' ? [Buffer.Offset, Buffer.Length] : []))
-    expect(parts).to.deep.equal([[0, 1 << 20], [1 << 20, 4096]])
+    const parts = executive
+      .sent('NewRequest')
+      .map(({ Buffer }) => (Buffer.kind === 'Partial' ? [Buffer.Offset, Buffer.Length] : []))
+    expect(parts).to.deep.equal([
+      [0, 1 << 20],
+      [1 << 20, 4096],
+    ])
   })
 })

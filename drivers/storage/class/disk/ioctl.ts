@@ -1,9 +1,21 @@
 /** The disk's control codes, in NT's byte layouts. What is not the disk's goes down. ntdddisk.h, ntddstor.h */
 import { FILE_DEVICE_DISK } from '#drivers/lib/io'
 import {
-  DISK_GEOMETRY, DISK_GEOMETRY_EX, GET_LENGTH_INFORMATION, IOCTL_DISK_CHECK_VERIFY, IOCTL_DISK_GET_DRIVE_GEOMETRY,
-  IOCTL_DISK_GET_DRIVE_GEOMETRY_EX, IOCTL_DISK_GET_LENGTH_INFO, IOCTL_DISK_IS_WRITABLE, IOCTL_STORAGE_CHECK_VERIFY, IOCTL_STORAGE_CHECK_VERIFY2,
-  IOCTL_STORAGE_GET_DEVICE_NUMBER, IOCTL_STORAGE_QUERY_PROPERTY, STORAGE_DEVICE_DESCRIPTOR, STORAGE_DEVICE_NUMBER, type DeviceDescriptor,
+  DISK_GEOMETRY,
+  DISK_GEOMETRY_EX,
+  GET_LENGTH_INFORMATION,
+  IOCTL_DISK_CHECK_VERIFY,
+  IOCTL_DISK_GET_DRIVE_GEOMETRY,
+  IOCTL_DISK_GET_DRIVE_GEOMETRY_EX,
+  IOCTL_DISK_GET_LENGTH_INFO,
+  IOCTL_DISK_IS_WRITABLE,
+  IOCTL_STORAGE_CHECK_VERIFY,
+  IOCTL_STORAGE_CHECK_VERIFY2,
+  IOCTL_STORAGE_GET_DEVICE_NUMBER,
+  IOCTL_STORAGE_QUERY_PROPERTY,
+  STORAGE_DEVICE_DESCRIPTOR,
+  STORAGE_DEVICE_NUMBER,
+  type DeviceDescriptor,
 } from '#drivers/lib/ioctl'
 import { passDown } from '#drivers/lib/pnp'
 import { view } from '#drivers/lib/bytes'
@@ -60,7 +72,8 @@ function queryProperty(descriptor: DeviceDescriptor, Irp: IRP): NTSTATUS {
   if (!input || input.byteLength < 8) return completeIrp(Irp, NT_STATUS.STATUS_INVALID_PARAMETER)
   const property = view(input).getUint32(0, true)
   const query = view(input).getUint32(4, true)
-  if (property !== StorageDeviceProperty || query > PropertyExistsQuery) return completeIrp(Irp, NT_STATUS.STATUS_NOT_SUPPORTED)
+  if (property !== StorageDeviceProperty || query > PropertyExistsQuery)
+    return completeIrp(Irp, NT_STATUS.STATUS_NOT_SUPPORTED)
   if (query !== PropertyStandardQuery) return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
   return answerPart(Irp, STORAGE_DEVICE_DESCRIPTOR(descriptor))
 }

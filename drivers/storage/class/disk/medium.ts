@@ -15,7 +15,8 @@ function capacity(lastBlock: number, sectorSize: number): Capacity {
     throw new StatusError('STATUS_UNRECOGNIZED_MEDIA', `sectors of ${sectorSize} bytes`)
   }
   const sectors = lastBlock + 1
-  if (sectors * sectorSize > Number.MAX_SAFE_INTEGER) throw new StatusError('STATUS_UNRECOGNIZED_MEDIA', 'a capacity beyond 2^53 bytes')
+  if (sectors * sectorSize > Number.MAX_SAFE_INTEGER)
+    throw new StatusError('STATUS_UNRECOGNIZED_MEDIA', 'a capacity beyond 2^53 bytes')
   return { sectors, sectorSize }
 }
 /** Undefined: too large for the 10-byte command. */
@@ -28,7 +29,9 @@ export function parseCapacity16(bytes: Uint8Array): Capacity {
   return capacity(be64(v, 0), v.getUint32(8))
 }
 const text = (bytes: Uint8Array, offset: number, length: number): string =>
-  String.fromCharCode(...bytes.subarray(offset, offset + length)).replace(/[^ -~]/g, ' ').trim()
+  String.fromCharCode(...bytes.subarray(offset, offset + length))
+    .replace(/[^ -~]/g, ' ')
+    .trim()
 export function parseInquiry(bytes: Uint8Array, serial: string): DeviceDescriptor {
   bounded(bytes, 0, 36)
   return {
@@ -54,19 +57,26 @@ const PAGE_CACHING = 0x08
 const VPD_SERIAL = 0x80
 const VPD_BLOCK_LIMITS = 0xb0
 async function ask(fdo: ClassFdo, Cdb: Uint8Array, length: number): Promise<Uint8Array> {
-  const { Status, output } = await ClassSendSrbSynchronous(fdo, srb(Cdb, SRB_FLAGS_DATA_IN, length), { outputLength: length })
+  const { Status, output } = await ClassSendSrbSynchronous(fdo, srb(Cdb, SRB_FLAGS_DATA_IN, length), {
+    outputLength: length,
+  })
   if (!NT_SUCCESS(Status)) throw new StatusError(Status)
   return output
 }
 /** For pages a unit need not have. */
 async function askOptional(fdo: ClassFdo, Cdb: Uint8Array, length: number): Promise<Uint8Array | undefined> {
-  const { Status, output } = await ClassSendSrbSynchronous(fdo, srb(Cdb, SRB_FLAGS_DATA_IN, length), { outputLength: length, retries: 1 })
+  const { Status, output } = await ClassSendSrbSynchronous(fdo, srb(Cdb, SRB_FLAGS_DATA_IN, length), {
+    outputLength: length,
+    retries: 1,
+  })
   return NT_SUCCESS(Status) ? output : undefined
 }
 export async function readCapacity(fdo: ClassFdo): Promise<Capacity> {
   const short = parseCapacity(await ask(fdo, cdb(SCSIOP.READ_CAPACITY), 8))
   if (short) return short
-  return parseCapacity16(await ask(fdo, cdb(SCSIOP.SERVICE_ACTION_IN16, SAI_READ_CAPACITY16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32), 32))
+  return parseCapacity16(
+    await ask(fdo, cdb(SCSIOP.SERVICE_ACTION_IN16, SAI_READ_CAPACITY16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32), 32),
+  )
 }
 export async function readMode(fdo: ClassFdo): Promise<Mode> {
   const bytes = await askOptional(fdo, cdb(SCSIOP.MODE_SENSE, 0, PAGE_CACHING, 0, 192), 192)

@@ -5,12 +5,36 @@
  */
 import { StatusError } from '#rtl'
 import {
-  AllocateCommonBuffer, FreeCommonBuffer, KeDelayExecutionThread, MmMapIoSpace, READ_REGISTER_ULONG, WRITE_REGISTER_ULONG, type COMMON_BUFFER,
+  AllocateCommonBuffer,
+  FreeCommonBuffer,
+  KeDelayExecutionThread,
+  MmMapIoSpace,
+  READ_REGISTER_ULONG,
+  WRITE_REGISTER_ULONG,
+  type COMMON_BUFFER,
 } from '#wdm'
 import type { AdapterContext, StorAdapter } from '../../port/storport/index.ts'
 import {
-  BOHC, BOHC_BOS, BOHC_OOS, CAP, CAP2, CAP2_BOH, CAP_S64A, CAP_SCLO, CAP_SNCQ, capNCS, GHC, GHC_AE, GHC_HR, GHC_IE, IS, PI, portBase,
-  type Registers, VS, waitUntil,
+  BOHC,
+  BOHC_BOS,
+  BOHC_OOS,
+  CAP,
+  CAP2,
+  CAP2_BOH,
+  CAP_S64A,
+  CAP_SCLO,
+  CAP_SNCQ,
+  capNCS,
+  GHC,
+  GHC_AE,
+  GHC_HR,
+  GHC_IE,
+  IS,
+  PI,
+  portBase,
+  type Registers,
+  VS,
+  waitUntil,
 } from './hw.ts'
 import { Port, type PortHost } from './port.ts'
 
@@ -24,7 +48,12 @@ export class AhciAdapter implements StorAdapter {
   private readonly ports: readonly Port[]
   private readonly buffers: readonly COMMON_BUFFER[]
   private readonly free: (buffer: COMMON_BUFFER) => void
-  constructor(hw: Registers, ports: readonly Port[], buffers: readonly COMMON_BUFFER[], free: (buffer: COMMON_BUFFER) => void) {
+  constructor(
+    hw: Registers,
+    ports: readonly Port[],
+    buffers: readonly COMMON_BUFFER[],
+    free: (buffer: COMMON_BUFFER) => void,
+  ) {
     this.hw = hw
     this.ports = ports
     this.buffers = buffers
@@ -92,7 +121,11 @@ export async function findAdapter(hw: Registers, calls: Calls, host: AdapterHost
 const portsOf = (implemented: number): number[] =>
   Array.from({ length: 32 }, (_, n) => n).filter((n) => Math.floor(implemented / 2 ** n) % 2 === 1)
 const portHost = (
-  hw: Registers, calls: Calls, log: PortHost['log'], cap: number, allocate: PortHost['allocate'],
+  hw: Registers,
+  calls: Calls,
+  log: PortHost['log'],
+  cap: number,
+  allocate: PortHost['allocate'],
 ): PortHost => ({
   hw,
   allocate,
@@ -110,7 +143,9 @@ const portHost = (
 
 /** ABAR is the last memory BAR (5); no HBA has registers shorter than one port's. */
 async function mapRegisters({ DriverObject, DeviceObject, resources }: AdapterContext): Promise<Registers> {
-  const abar = resources.filter((resource) => resource.kind === 'Memory').findLast(({ Length }) => Length >= portBase(1))
+  const abar = resources
+    .filter((resource) => resource.kind === 'Memory')
+    .findLast(({ Length }) => Length >= portBase(1))
   if (!abar) throw new StatusError('STATUS_INSUFFICIENT_RESOURCES', 'no ABAR was assigned')
   const window = await MmMapIoSpace(DeviceObject, abar)
   return {

@@ -157,7 +157,11 @@ export class FakeHba implements Registers {
   }
 }
 
-export function identifyData(serial: string, ncq: boolean, change: (v: DataView) => void = () => undefined): Uint8Array {
+export function identifyData(
+  serial: string,
+  ncq: boolean,
+  change: (v: DataView) => void = () => undefined,
+): Uint8Array {
   const bytes = new Uint8Array(512)
   const v = view(bytes)
   const text = (word: number, length: number, value: string) => {

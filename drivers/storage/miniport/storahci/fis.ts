@@ -43,7 +43,12 @@ export function writeRegisterFis(table: DataView, at: number, ata: AtaCommand, t
 }
 
 /** Addresses and lengths are even [AHCI] 4.2.3.3; above 4 GiB only with CAP.S64A. */
-export function writePrdt(table: DataView, at: number, elements: readonly SCATTER_GATHER_ELEMENT[], wide: boolean): number {
+export function writePrdt(
+  table: DataView,
+  at: number,
+  elements: readonly SCATTER_GATHER_ELEMENT[],
+  wide: boolean,
+): number {
   if (elements.length > PRDT_ENTRIES) return -1
   let entry = at + PRDT_OFFSET
   for (const { Address, Length } of elements) {
@@ -60,7 +65,14 @@ export function writePrdt(table: DataView, at: number, elements: readonly SCATTE
 
 const HEADER_WRITE = 0x40
 const HEADER_CLEAR_BUSY = 0x400
-export function writeHeader(list: DataView, slot: number, write: boolean, entries: number, tableAddress: number, clearBusy = false): void {
+export function writeHeader(
+  list: DataView,
+  slot: number,
+  write: boolean,
+  entries: number,
+  tableAddress: number,
+  clearBusy = false,
+): void {
   const at = slot * COMMAND_HEADER_BYTES
   const flags = CFL | (write ? HEADER_WRITE : 0) | (clearBusy ? HEADER_CLEAR_BUSY : 0)
   list.setUint32(at, flags | (entries << 16), true)
@@ -69,4 +81,5 @@ export function writeHeader(list: DataView, slot: number, write: boolean, entrie
   list.setUint32(at + 12, highHalf(tableAddress), true)
 }
 /** PRDBC: bytes the HBA moved; not meaningful for queued commands. [AHCI] 4.2.2, 5.4.1 */
-export const transferred = (list: DataView, slot: number): number => list.getUint32(slot * COMMAND_HEADER_BYTES + 4, true)
+export const transferred = (list: DataView, slot: number): number =>
+  list.getUint32(slot * COMMAND_HEADER_BYTES + 4, true)

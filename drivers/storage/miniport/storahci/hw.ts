@@ -127,7 +127,12 @@ export interface Registers {
   now(): number
 }
 /** Polls a register until `done`; false when time is up. The last look is after the deadline: a late host is no fault. */
-export async function waitUntil(hw: Registers, offset: number, done: (value: number) => boolean, milliseconds: number): Promise<boolean> {
+export async function waitUntil(
+  hw: Registers,
+  offset: number,
+  done: (value: number) => boolean,
+  milliseconds: number,
+): Promise<boolean> {
   const end = hw.now() + milliseconds
   for (let step = 1; ; step = Math.min(step * 2, 10)) {
     const late = hw.now() >= end

@@ -18,9 +18,48 @@ import { GetScatterGatherList } from '#wdm'
 import { deadlineOf, type LogicalUnit, LunQueue, type SrbOutcome, type StorRequest } from '../../port/storport/index.ts'
 import type { AtaCommand } from './fis.ts'
 import {
-  ATA, CONNECT, det, DET_PRESENT, FATAL, INTERESTING, IS, LOG_NCQ_COMMAND_ERROR, portBase, PRD_MAX, PxCI, PxCLB, PxCLBU, PxCMD, PxCMD_CLO,
-  PxCMD_CR, PxCMD_FR, PxCMD_FRE, PxCMD_POD, PxCMD_ST, PxCMD_SUD, PxFB, PxFBU, PxIE, PxIS, PxIS_TFES, PxSACT, PxSCTL, PxSERR, PxSIG, PxSSTS,
-  PxTFD, type Registers, SCTL_COMRESET, SCTL_IDLE, SERR_ALL, SIG_ATA, STS_BSY, STS_DF, STS_DRQ, STS_ERR, waitUntil,
+  ATA,
+  CONNECT,
+  det,
+  DET_PRESENT,
+  FATAL,
+  INTERESTING,
+  IS,
+  LOG_NCQ_COMMAND_ERROR,
+  portBase,
+  PRD_MAX,
+  PxCI,
+  PxCLB,
+  PxCLBU,
+  PxCMD,
+  PxCMD_CLO,
+  PxCMD_CR,
+  PxCMD_FR,
+  PxCMD_FRE,
+  PxCMD_POD,
+  PxCMD_ST,
+  PxCMD_SUD,
+  PxFB,
+  PxFBU,
+  PxIE,
+  PxIS,
+  PxIS_TFES,
+  PxSACT,
+  PxSCTL,
+  PxSERR,
+  PxSIG,
+  PxSSTS,
+  PxTFD,
+  type Registers,
+  SCTL_COMRESET,
+  SCTL_IDLE,
+  SERR_ALL,
+  SIG_ATA,
+  STS_BSY,
+  STS_DF,
+  STS_DRQ,
+  STS_ERR,
+  waitUntil,
 } from './hw.ts'
 import { type Identity, inquiryOf, parseIdentify } from './identify.ts'
 import { type Allocate, PortMemory } from './memory.ts'
@@ -210,7 +249,8 @@ export class Port implements LogicalUnit, Unit {
     const translation = translate(this, request.Srb)
     if ('outcome' in translation) return translation.outcome
     const { ata } = translation
-    if (ata.bytes > (request.Mdl?.ByteCount ?? 0)) return checkCondition(SENSE_KEY.ILLEGAL_REQUEST, ASC.INVALID_FIELD_IN_CDB)
+    if (ata.bytes > (request.Mdl?.ByteCount ?? 0))
+      return checkCondition(SENSE_KEY.ILLEGAL_REQUEST, ASC.INVALID_FIELD_IN_CDB)
     request.MiniportContext = ata
     request.exclusive = !ata.ncq
     return undefined
@@ -223,7 +263,10 @@ export class Port implements LogicalUnit, Unit {
     const ata: AtaCommand = request.MiniportContext
     const elements = ata.bytes > 0 ? GetScatterGatherList(request.Mdl!, 0, ata.bytes, PRD_MAX) : []
     const slot = request.tag
-    if (!this.memory.fill(slot, ata, elements)) return this.refuse(request)
+    if (!this.memory.fill(slot, ata, elements)) {
+      this.refuse(request)
+      return
+    }
     const bit = 2 ** slot
     this.issued = (this.issued | bit) >>> 0
     this.queued = ata.ncq
@@ -335,7 +378,8 @@ export class Port implements LogicalUnit, Unit {
     const alive = await this.revive(cause === 'connect' || cause === 'timeout' || (tfd & (STS_BSY | STS_DRQ)) !== 0)
     this.issued = 0
     if (!alive || (cause === 'connect' && !(await this.isSameDevice()))) return this.depart()
-    const losers = cause === 'timeout' ? timedOut(victims, this.finished) : await this.blame(failing, wasQueued, tfd, status)
+    const losers =
+      cause === 'timeout' ? timedOut(victims, this.finished) : await this.blame(failing, wasQueued, tfd, status)
     this.settle(failing, losers)
   }
   /** Stops the engine, resets the interface where a stop is not enough, and starts it. [AHCI] 6.2.2.1, 6.2.2.2 */
@@ -352,7 +396,12 @@ export class Port implements LogicalUnit, Unit {
     return now !== undefined && now.serial === serial && now.model === model && now.sectors === sectors
   }
   /** Who failed, and how. A queued error is asked for by READ LOG EXT, which also lets the device queue again. */
-  private async blame(failing: readonly StorRequest[], wasQueued: boolean, tfd: number, status: number): Promise<Map<StorRequest, SrbOutcome>> {
+  private async blame(
+    failing: readonly StorRequest[],
+    wasQueued: boolean,
+    tfd: number,
+    status: number,
+  ): Promise<Map<StorRequest, SrbOutcome>> {
     const losers = new Map<StorRequest, SrbOutcome>()
     const blameOne = (request: StorRequest | undefined, failure: AtaError) => {
       if (!request) return
@@ -368,7 +417,11 @@ export class Port implements LogicalUnit, Unit {
     }
     const page = await this.own({ command: ATA.READ_LOG_EXT, lba: LOG_NCQ_COMMAND_ERROR, count: 1, ext: true })
     const failure = page && parseNcqErrorLog(page)
-    if (failure) blameOne(failing.find(({ tag }) => tag === failure.tag), failure)
+    if (failure)
+      blameOne(
+        failing.find(({ tag }) => tag === failure.tag),
+        failure,
+      )
     else if (!(await this.revive(true))) this.host.log('no answer after a queued error', { port: this.number })
     return losers
   }

@@ -33,7 +33,11 @@ export function translate(unit: Unit, srb: Srb): Translation {
 
 /** Largest count of one command: 16 bits, or 8; 0 stands for one more. */
 const limitOf = (identity: Identity): number => (identity.ext ? 0x10000 : 0x100)
-function readWrite(unit: Unit, { write, lba, blocks, fua }: NonNullable<ReturnType<typeof parseReadWrite>>, bytes: number): Translation {
+function readWrite(
+  unit: Unit,
+  { write, lba, blocks, fua }: NonNullable<ReturnType<typeof parseReadWrite>>,
+  bytes: number,
+): Translation {
   const { identity } = unit
   if (lba + blocks > identity.sectors) return illegal(ASC.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE)
   if (blocks === 0) return GOOD
@@ -41,7 +45,9 @@ function readWrite(unit: Unit, { write, lba, blocks, fua }: NonNullable<ReturnTy
   const command = commandFor(unit, write, fua)
   if (command === undefined) return illegal(ASC.INVALID_FIELD_IN_CDB)
   const ext = identity.ext
-  return { ata: { command, ncq: unit.ncq, write, ext, lba, count: blocks === limitOf(identity) ? 0 : blocks, fua, bytes } }
+  return {
+    ata: { command, ncq: unit.ncq, write, ext, lba, count: blocks === limitOf(identity) ? 0 : blocks, fua, bytes },
+  }
 }
 /** FUA of a read needs a queued command. [SAT-3] 9.10 */
 function commandFor({ ncq, identity }: Unit, write: boolean, fua: boolean): number | undefined {
@@ -95,7 +101,12 @@ function verify(identity: Identity, lba: number, blocks: number): Translation {
   if (lba + blocks > identity.sectors) return illegal(ASC.LOGICAL_BLOCK_ADDRESS_OUT_OF_RANGE)
   if (blocks === 0) return GOOD
   if (blocks > limitOf(identity)) return illegal(ASC.INVALID_FIELD_IN_CDB)
-  return nonData(identity, identity.ext ? ATA.READ_VERIFY_SECTORS_EXT : ATA.READ_VERIFY_SECTORS, lba, blocks & (limitOf(identity) - 1))
+  return nonData(
+    identity,
+    identity.ext ? ATA.READ_VERIFY_SECTORS_EXT : ATA.READ_VERIFY_SECTORS,
+    lba,
+    blocks & (limitOf(identity) - 1),
+  )
 }
 /** START spins up by verifying a sector; STOP is STANDBY IMMEDIATE, which writes the cache first. [SAT-3] 9.12 */
 function startStop(identity: Identity, cdb: Uint8Array): Translation {
@@ -183,9 +194,7 @@ function modeSense(unit: Unit, cdb: Uint8Array, long: boolean, allocated: number
   if (pages.length === 0) return illegal(ASC.INVALID_FIELD_IN_CDB)
   const body = pages.flat()
   const specific = (unit.writeProtected ? MODE_WP : 0) | (unit.ncq || unit.identity.fua ? MODE_DPOFUA : 0)
-  const header = long
-    ? [0, body.length + 6, 0, specific, 0, 0, 0, 0]
-    : [body.length + 3, 0, specific, 0]
+  const header = long ? [0, body.length + 6, 0, specific, 0, 0, 0, 0] : [body.length + 3, 0, specific, 0]
   return answer(Uint8Array.from([...header, ...body]), allocated)
 }
 function modePages({ identity }: Unit, changeable: boolean): number[][] {

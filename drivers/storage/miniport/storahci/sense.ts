@@ -47,6 +47,7 @@ export function parseNcqErrorLog(page: Uint8Array): (AtaError & { readonly tag: 
   let sum = 0
   for (const byte of page) sum += byte
   if (page.byteLength !== 512 || sum & 0xff || page[0] & 0x80) return undefined
-  const lba = page[4] + page[5] * 0x100 + page[6] * 0x1_0000 + page[8] * 0x100_0000 + (page[9] + page[10] * 0x100) * 0x1_0000_0000
+  const lba =
+    page[4] + page[5] * 0x100 + page[6] * 0x1_0000 + page[8] * 0x100_0000 + (page[9] + page[10] * 0x100) * 0x1_0000_0000
   return { tag: page[0] & 0x1f, status: page[2], error: page[3], lba }
 }

@@ -14,23 +14,64 @@ import { translate, type Unit } from './sat.ts'
 import { outcomeOfError, parseNcqErrorLog } from './sense.ts'
 
 const srb = (Cdb: Uint8Array, DataTransferLength = 0) => ({
-  Function: 0, Cdb, SrbFlags: SRB_FLAGS_DATA_IN, DataTransferLength, TimeOutValue: 10,
+  Function: 0,
+  Cdb,
+  SrbFlags: SRB_FLAGS_DATA_IN,
+  DataTransferLength,
+  TimeOutValue: 10,
 })
 const unit = (change?: (v: DataView) => void, ncq = true): Unit => ({
-  identity: parseIdentify(identifyData('S1', ncq, change)), ncq, writeProtected: false,
+  identity: parseIdentify(identifyData('S1', ncq, change)),
+  ncq,
+  writeProtected: false,
 })
 
 describe('storahci: bytes', () => {
   it('builds a queued FIS with the tag in COUNT and the count in FEATURES', () => {
     const table = new DataView(new ArrayBuffer(64))
-    const ata = { command: ATA.READ_FPDMA_QUEUED, ncq: true, write: false, ext: true, lba: 0x123456789a, count: 0x1234, fua: true, bytes: 0 }
+    const ata = {
+      command: ATA.READ_FPDMA_QUEUED,
+      ncq: true,
+      write: false,
+      ext: true,
+      lba: 0x123456789a,
+      count: 0x1234,
+      fua: true,
+      bytes: 0,
+    }
     writeRegisterFis(table, 0, ata, 5)
     const bytes = [...new Uint8Array(table.buffer, 0, 20)]
-    expect(bytes).to.deep.equal([0x27, 0x80, 0x60, 0x34, 0x9a, 0x78, 0x56, 0xc0, 0x34, 0x12, 0, 0x12, 5 << 3, 0, 0, 0, 0, 0, 0, 0])
+    expect(bytes).to.deep.equal([
+      0x27,
+      0x80,
+      0x60,
+      0x34,
+      0x9a,
+      0x78,
+      0x56,
+      0xc0,
+      0x34,
+      0x12,
+      0,
+      0x12,
+      5 << 3,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+    ])
   })
   it('builds a 28-bit FIS with the top nibble in DEVICE', () => {
     const table = new DataView(new ArrayBuffer(64))
-    writeRegisterFis(table, 0, { command: ATA.READ_DMA, ncq: false, write: false, ext: false, lba: 0x0abcdef1, count: 0, fua: false, bytes: 0 }, 0)
+    writeRegisterFis(
+      table,
+      0,
+      { command: ATA.READ_DMA, ncq: false, write: false, ext: false, lba: 0x0abcdef1, count: 0, fua: false, bytes: 0 },
+      0,
+    )
     expect([...new Uint8Array(table.buffer, 4, 8)]).to.deep.equal([0xf1, 0xde, 0xbc, 0x4a, 0, 0, 0, 0])
   })
   it('refuses odd addresses, and high ones without S64A', () => {
@@ -38,10 +79,19 @@ describe('storahci: bytes', () => {
     expect(writePrdt(table, 0, [{ Address: 0x1001, Length: 512 }], true)).to.equal(-1)
     expect(writePrdt(table, 0, [{ Address: 0x1_0000_0000, Length: 512 }], false)).to.equal(-1)
     expect(writePrdt(table, 0, [{ Address: 0x1_0000_0000, Length: 512 }], true)).to.equal(1)
-    expect([table.getUint32(0x80, true), table.getUint32(0x84, true), table.getUint32(0x8c, true)]).to.deep.equal([0, 1, 511])
+    expect([table.getUint32(0x80, true), table.getUint32(0x84, true), table.getUint32(0x8c, true)]).to.deep.equal([
+      0, 1, 511,
+    ])
   })
   it('reads IDENTIFY, and of any bytes throws nothing but a StatusError', () => {
-    expect(unit().identity).to.include({ model: 'NEPTUNE DISK', serial: 'S1', revision: '1.0', sectors: 0x10000, queueDepth: 32, ext: true })
+    expect(unit().identity).to.include({
+      model: 'NEPTUNE DISK',
+      serial: 'S1',
+      revision: '1.0',
+      sectors: 0x10000,
+      queueDepth: 32,
+      ext: true,
+    })
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 0, maxLength: 512 }), (bytes) => {
         try {
@@ -77,12 +127,27 @@ describe('storahci: SCSI to ATA', () => {
   const outcome = (Cdb: Uint8Array, u = unit()) => (translate(u, srb(Cdb)) as { outcome: SrbOutcome }).outcome
   it('translates reads and writes', () => {
     expect(translate(unit(), srb(readWriteCdb(false, 100, 8, false), 4096))).to.deep.equal({
-      ata: { command: ATA.READ_FPDMA_QUEUED, ncq: true, write: false, ext: true, lba: 100, count: 8, fua: false, bytes: 4096 },
+      ata: {
+        command: ATA.READ_FPDMA_QUEUED,
+        ncq: true,
+        write: false,
+        ext: true,
+        lba: 100,
+        count: 8,
+        fua: false,
+        bytes: 4096,
+      },
     })
-    expect(translate(unit(undefined, false), srb(readWriteCdb(true, 0, 8, true), 4096))).to.have.nested.property('ata.command', ATA.WRITE_DMA_FUA_EXT)
+    expect(translate(unit(undefined, false), srb(readWriteCdb(true, 0, 8, true), 4096))).to.have.nested.property(
+      'ata.command',
+      ATA.WRITE_DMA_FUA_EXT,
+    )
   })
   it('refuses blocks beyond the medium and lengths that do not fit', () => {
-    for (const request of [srb(readWriteCdb(false, 0xffff, 2, false), 1024), srb(readWriteCdb(false, 2 ** 50, 1, false), 512)]) {
+    for (const request of [
+      srb(readWriteCdb(false, 0xffff, 2, false), 1024),
+      srb(readWriteCdb(false, 2 ** 50, 1, false), 512),
+    ]) {
       const answer = translate(unit(), request) as { outcome: SrbOutcome }
       expect(parseSense(answer.outcome.sense!)).to.include({ key: 5, asc: 0x2100 })
     }
@@ -100,7 +165,13 @@ describe('storahci: SCSI to ATA', () => {
   })
   it('never throws, whatever the CDB', () => {
     const u = unit()
-    fc.assert(fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.nat(), (bytes, length) => void translate(u, srb(bytes, length))))
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 16, maxLength: 16 }),
+        fc.nat(),
+        (bytes, length) => void translate(u, srb(bytes, length)),
+      ),
+    )
   })
 })
 
@@ -119,7 +190,11 @@ class Bench {
       complete: (request: StorRequest, result: SrbOutcome) => void this.done.push([(request as any).name, result]),
       waits: () => undefined,
     }
-    const host = { allocate: (n: number, a: number) => this.hba.allocate(n, a), free: () => undefined, log: () => undefined }
+    const host = {
+      allocate: (n: number, a: number) => this.hba.allocate(n, a),
+      free: () => undefined,
+      log: () => undefined,
+    }
     this.adapter = await findAdapter(this.hba, calls, host)
     await this.adapter.HwInitialize()
     return this
@@ -133,7 +208,16 @@ class Bench {
   submit(name: number, Cdb: Uint8Array, length: number): StorRequest {
     const Mdl = { ByteOffset: 0, ByteCount: length, Runs: [0x100 + name * 16, 16] }
     const request: any = {
-      name, Irp: { Cancel: false }, Srb: srb(Cdb, length), Mdl, OutputLength: 0, unit: this.port, tag: -1, exclusive: false, deadline: 0, attempts: 0,
+      name,
+      Irp: { Cancel: false },
+      Srb: srb(Cdb, length),
+      Mdl,
+      OutputLength: 0,
+      unit: this.port,
+      tag: -1,
+      exclusive: false,
+      deadline: 0,
+      attempts: 0,
     }
     const { queue } = this.port
     const outcome = this.port.HwBuildIo(request)
@@ -230,7 +314,10 @@ describe('storahci: a port', () => {
       bench.hba.fail(0, 0x41, 0x04)
       await bench.settle()
     }
-    expect(bench.done.map(([name, { SrbStatus }]) => [name, SrbStatus])).to.deep.equal([[1, SRB_STATUS.BUS_RESET], [2, SRB_STATUS.BUS_RESET]])
+    expect(bench.done.map(([name, { SrbStatus }]) => [name, SrbStatus])).to.deep.equal([
+      [1, SRB_STATUS.BUS_RESET],
+      [2, SRB_STATUS.BUS_RESET],
+    ])
     bench.read(3, 0)
     bench.hba.finish(0)
     await bench.settle()

@@ -4,14 +4,41 @@
  * A command never outlives its deadline by more than the watchdog's period plus recovery; a silent controller is an error,
  * not a hang. The watchdog runs only while commands do.
  */
-import { BusRelations, DO_DIRECT_IO, FILE_DEVICE_CONTROLLER, FILE_DEVICE_MASS_STORAGE, FILE_DEVICE_SECURE_OPEN } from '#drivers/lib/io'
+import {
+  BusRelations,
+  DO_DIRECT_IO,
+  FILE_DEVICE_CONTROLLER,
+  FILE_DEVICE_MASS_STORAGE,
+  FILE_DEVICE_SECURE_OPEN,
+} from '#drivers/lib/io'
 import { forwardAndWait, passDown, type NumberBook } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN, type Parameters } from '#contracts/wdm'
 import {
-  completeIrp, IoAllocateWorkItem, IoAttachDeviceToDeviceStack, IoConnectInterrupt, IoCreateDevice, IoDeleteDevice, IoDetachDevice,
-  IoDeviceInitialized, IoDisconnectInterrupt, IoGetCurrentIrpStackLocation, IoGetDeviceProperty, IoInvalidateDeviceRelations,
-  IoQueueWorkItem, KeCancelTimer, KeInitializeDpc, KeInitializeTimer, KeInsertQueueDpc, KeSetTimer, type CM_PARTIAL_RESOURCE_DESCRIPTOR,
-  type DEVICE_OBJECT, type DRIVER_OBJECT, type IRP, type KDPC, type KINTERRUPT, type KTIMER,
+  completeIrp,
+  IoAllocateWorkItem,
+  IoAttachDeviceToDeviceStack,
+  IoConnectInterrupt,
+  IoCreateDevice,
+  IoDeleteDevice,
+  IoDetachDevice,
+  IoDeviceInitialized,
+  IoDisconnectInterrupt,
+  IoGetCurrentIrpStackLocation,
+  IoGetDeviceProperty,
+  IoInvalidateDeviceRelations,
+  IoQueueWorkItem,
+  KeCancelTimer,
+  KeInitializeDpc,
+  KeInitializeTimer,
+  KeInsertQueueDpc,
+  KeSetTimer,
+  type CM_PARTIAL_RESOURCE_DESCRIPTOR,
+  type DEVICE_OBJECT,
+  type DRIVER_OBJECT,
+  type IRP,
+  type KDPC,
+  type KINTERRUPT,
+  type KTIMER,
 } from '#wdm'
 import { NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import type { AdapterContext, HW_INITIALIZATION_DATA, LogicalUnit, StorAdapter } from './miniport.ts'
@@ -116,10 +143,17 @@ export class FdoExtension {
   private async createPdo(unit: LogicalUnit): Promise<DEVICE_OBJECT> {
     const ids = unitIds(this.number, unit)
     const place = unit.address.map((n) => n.toString(16)).join('')
-    const earlier = this.pdos.filter((pdo) => (pdo.DeviceExtension as PdoExtension).ids.instanceId === ids.instanceId).length
+    const earlier = this.pdos.filter(
+      (pdo) => (pdo.DeviceExtension as PdoExtension).ids.instanceId === ids.instanceId,
+    ).length
     const name = `\\Device\\RaidPort${this.number}Lun${place}${earlier === 0 ? '' : `_${earlier}`}`
     const pdo = await IoCreateDevice(
-      this.DriverObject, name, FILE_DEVICE_MASS_STORAGE, FILE_DEVICE_SECURE_OPEN, false, DO_DIRECT_IO,
+      this.DriverObject,
+      name,
+      FILE_DEVICE_MASS_STORAGE,
+      FILE_DEVICE_SECURE_OPEN,
+      false,
+      DO_DIRECT_IO,
     )
     pdo.DeviceExtension = { kind: 'pdo', adapter: this, ids, unit } satisfies PdoExtension
     await IoDeviceInitialized(pdo)
@@ -148,11 +182,19 @@ const sameIds = ({ ids }: PdoExtension, other: PdoExtension['ids']): boolean =>
   ids.deviceId === other.deviceId && ids.instanceId === other.instanceId
 
 export async function addAdapter(
-  DriverObject: DRIVER_OBJECT, PhysicalDeviceObject: DEVICE_OBJECT, book: NumberBook, hw: HW_INITIALIZATION_DATA,
+  DriverObject: DRIVER_OBJECT,
+  PhysicalDeviceObject: DEVICE_OBJECT,
+  book: NumberBook,
+  hw: HW_INITIALIZATION_DATA,
 ): Promise<NTSTATUS> {
   const number = await book.numberOf(await IoGetDeviceProperty(PhysicalDeviceObject, 'InstancePath'))
   const fdo = await IoCreateDevice(
-    DriverObject, `\\Device\\RaidPort${number}`, FILE_DEVICE_CONTROLLER, FILE_DEVICE_SECURE_OPEN, false, DO_DIRECT_IO,
+    DriverObject,
+    `\\Device\\RaidPort${number}`,
+    FILE_DEVICE_CONTROLLER,
+    FILE_DEVICE_SECURE_OPEN,
+    false,
+    DO_DIRECT_IO,
   )
   const lower = await IoAttachDeviceToDeviceStack(fdo, PhysicalDeviceObject)
   fdo.DeviceExtension = new FdoExtension(fdo, lower, number, hw)
@@ -175,7 +217,8 @@ async function fdoPnp(extension: FdoExtension, Irp: IRP, minor: number, Paramete
     case IRP_MN.IRP_MN_START_DEVICE:
       return startAdapter(extension, Irp, Parameters)
     case IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS:
-      if (Parameters.kind !== 'QueryDeviceRelations' || Parameters.Type !== BusRelations) return passDown(LowerDevice, Irp)
+      if (Parameters.kind !== 'QueryDeviceRelations' || Parameters.Type !== BusRelations)
+        return passDown(LowerDevice, Irp)
       Irp.response = { kind: 'Devices', Devices: extension.children }
       return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
     case IRP_MN.IRP_MN_STOP_DEVICE:

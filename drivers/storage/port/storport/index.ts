@@ -19,8 +19,13 @@ export { deadlineOf } from './pdo.ts'
 export { LunQueue } from './queue.ts'
 
 const MAJORS = [
-  IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL, IRP_MJ.IRP_MJ_DEVICE_CONTROL, IRP_MJ.IRP_MJ_PNP, IRP_MJ.IRP_MJ_POWER,
-  IRP_MJ.IRP_MJ_SYSTEM_CONTROL, IRP_MJ.IRP_MJ_FLUSH_BUFFERS, IRP_MJ.IRP_MJ_SHUTDOWN,
+  IRP_MJ.IRP_MJ_INTERNAL_DEVICE_CONTROL,
+  IRP_MJ.IRP_MJ_DEVICE_CONTROL,
+  IRP_MJ.IRP_MJ_PNP,
+  IRP_MJ.IRP_MJ_POWER,
+  IRP_MJ.IRP_MJ_SYSTEM_CONTROL,
+  IRP_MJ.IRP_MJ_FLUSH_BUFFERS,
+  IRP_MJ.IRP_MJ_SHUTDOWN,
 ]
 const dispatch = (DeviceObject: DEVICE_OBJECT, Irp: IRP): NTSTATUS | Promise<NTSTATUS> =>
   DeviceObject.DeviceExtension.kind === 'pdo' ? pdoDispatch(DeviceObject, Irp) : fdoDispatch(DeviceObject, Irp)

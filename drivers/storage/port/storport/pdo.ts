@@ -7,7 +7,12 @@ import { SRB_FUNCTION_EXECUTE_SCSI, SRB_STATUS } from '#drivers/lib/scsi'
 import { pdoPnp, type PdoIds } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import {
-  completeIrp, IoGetCurrentIrpStackLocation, IoMarkIrpPending, IoSetCancelRoutine, type DEVICE_OBJECT, type IRP,
+  completeIrp,
+  IoGetCurrentIrpStackLocation,
+  IoMarkIrpPending,
+  IoSetCancelRoutine,
+  type DEVICE_OBJECT,
+  type IRP,
 } from '#wdm'
 import { NT_STATUS, type NTSTATUS } from '#rtl'
 import type { FdoExtension } from './fdo.ts'
@@ -24,7 +29,11 @@ export interface PdoExtension {
 
 /** Characters an instance path cannot hold, and padding. */
 const idText = (text: string): string => text.trim().replace(/[^!-~]|[\\/,&]/g, '_')
-const padded = (text: string, width: number): string => text.padEnd(width).slice(0, width).replace(/[^!-~]|[\\/,]/g, '_')
+const padded = (text: string, width: number): string =>
+  text
+    .padEnd(width)
+    .slice(0, width)
+    .replace(/[^!-~]|[\\/,]/g, '_')
 
 export function unitIds(adapterNumber: number, { address, inquiry }: LogicalUnit): PdoIds {
   const [path, target, lun] = address
@@ -34,7 +43,8 @@ export function unitIds(adapterNumber: number, { address, inquiry }: LogicalUnit
     deviceId: `SCSI\\Disk&Ven_${name}`,
     hardwareIds: [`SCSI\\Disk&Ven_${name}`, `SCSI\\Disk${oldStyle(inquiry)}`, 'GenDisk'],
     compatibleIds: ['SCSI\\Disk', 'SCSI\\RAW'],
-    instanceId: (adapterNumber === 0 ? '' : adapterNumber.toString(16)) + [path, target, lun].map((n) => n.toString(16)).join(''),
+    instanceId:
+      (adapterNumber === 0 ? '' : adapterNumber.toString(16)) + [path, target, lun].map((n) => n.toString(16)).join(''),
   }
 }
 const oldStyle = ({ vendor, product, revision }: Inquiry): string =>

@@ -10,10 +10,14 @@ const item = (name: number, exclusive = false): Item => ({ name, exclusive, tag:
 function queueOf(depth: number) {
   const started: Item[] = []
   const waiting = new Set<Item>()
-  const queue = new LunQueue<Item>(depth, (request) => void started.push(request), (request, waits) => {
-    if (waits) waiting.add(request)
-    else waiting.delete(request)
-  })
+  const queue = new LunQueue<Item>(
+    depth,
+    (request) => void started.push(request),
+    (request, waits) => {
+      if (waits) waiting.add(request)
+      else waiting.delete(request)
+    },
+  )
   return { queue, started, waiting }
 }
 
@@ -49,7 +53,14 @@ describe('storport: the queue of a unit', () => {
     expect(started).to.deep.equal([a])
   })
   it('never gives one tag twice, never mixes, never loses, in any order of events', () => {
-    const event = fc.oneof(fc.constant('tagged'), fc.constant('exclusive'), fc.constant('pause'), fc.constant('resume'), fc.nat(31), fc.constant('cancel'))
+    const event = fc.oneof(
+      fc.constant('tagged'),
+      fc.constant('exclusive'),
+      fc.constant('pause'),
+      fc.constant('resume'),
+      fc.nat(31),
+      fc.constant('cancel'),
+    )
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 32 }), fc.array(event, { maxLength: 120 }), (depth, events) => {
         const { queue, started, waiting } = queueOf(depth)

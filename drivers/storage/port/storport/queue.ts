@@ -55,9 +55,11 @@ export class LunQueue<R extends Queued> {
   }
 
   submit(request: R): void {
-    if (this.waiting.length === 0 && this.mayRun(request)) return this.run(request)
-    this.waiting.push(request)
-    this.wait(request, true)
+    if (this.waiting.length === 0 && this.mayRun(request)) this.run(request)
+    else {
+      this.waiting.push(request)
+      this.wait(request, true)
+    }
   }
   finish(request: R): void {
     if (this.running[request.tag] !== request) throw new Error(`request of tag ${request.tag} is not running`)
