@@ -8,6 +8,9 @@
  *
  * Moves data only between cache views and the disk (by naming pages) or the caller's bytes (by the caller's copy). Sizes,
  * locks and who may do what are its owner's affair.
+ *
+ * A page is valid, being loaded, or neither. Only the load writes to pages being loaded: a writer waits for it, and what a load
+ * brings counts only if nothing was discarded meanwhile.
  */
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import { DIRTY, PAGE, VALID, type View, VIEW_PAGES, VIEW_SIZE, type ViewOwner } from './views.ts'
@@ -25,6 +28,7 @@ export interface Backing {
   transfer(direction: 'read' | 'write', volumeOffset: number, physicalAddress: number, length: number): Promise<NTSTATUS>
   /** Bytes of the file that exist; nothing is read at or beyond. */
   size(): number
+  /** A view with one `busy` for the caller. */
   take(owner: ViewOwner, index: number): Promise<View>
   touch(view: View): void
   release(view: View): void
@@ -32,8 +36,8 @@ export interface Backing {
 }
 interface Entry {
   readonly view: View
-  /** The load or first use under way; others wait for it. */
-  loading: Promise<void> | undefined
+  /** The load under way; `ended` resolves however it ends. */
+  loading: { readonly first: number; readonly last: number; readonly ended: Promise<void> } | undefined
 }
 
 export class FileCache implements ViewOwner {
@@ -42,6 +46,8 @@ export class FileCache implements ViewOwner {
   /** Where the last read ended: the next one beginning there is sequential. */
   private readEnd = 0
   private flushing: Promise<NTSTATUS> | undefined
+  /** Counts discards: what was loaded across one is not trusted. */
+  private discards = 0
 
   constructor(backing: Backing) {
     this.backing = backing
@@ -53,10 +59,13 @@ export class FileCache implements ViewOwner {
     for (let at = offset; at < offset + length; ) {
       const end = Math.min(offset + length, (Math.floor(at / VIEW_SIZE) + 1) * VIEW_SIZE)
       const index = Math.floor(at / VIEW_SIZE)
-      const view = await this.loaded(index, at - index * VIEW_SIZE, sequential ? VIEW_SIZE : end - index * VIEW_SIZE)
-      if (sequential && (index + 1) * VIEW_SIZE < this.backing.size()) this.prefetch(index + 1)
-      sink(view.bytes.subarray(at - index * VIEW_SIZE, end - index * VIEW_SIZE), at - offset)
-      view.busy--
+      const view = await this.loaded(index, at - index * VIEW_SIZE, end - index * VIEW_SIZE, sequential)
+      try {
+        if (sequential && (index + 1) * VIEW_SIZE < this.backing.size()) this.prefetch(index + 1)
+        sink(view.bytes.subarray(at - index * VIEW_SIZE, end - index * VIEW_SIZE), at - offset)
+      } finally {
+        view.busy--
+      }
       at = end
     }
   }
@@ -81,6 +90,7 @@ export class FileCache implements ViewOwner {
     try {
       if (from % PAGE !== 0 && keep(first)) await this.validate(entry, first, first)
       if (to % PAGE !== 0 && keep(last)) await this.validate(entry, last, last)
+      while (entry.loading && entry.loading.first <= last && first <= entry.loading.last) await entry.loading.ended
       this.markWritten(entry.view, first, last)
       entry.view.bytes.set(bytes, from)
     } finally {
@@ -99,7 +109,9 @@ export class FileCache implements ViewOwner {
     this.backing.dirtied(fresh)
   }
 
+  /** Something is not on the disk yet: dirty, or on its way. */
   get dirty(): boolean {
+    if (this.flushing) return true
     for (const entry of this.entries.values()) if ('view' in entry && entry.view.dirtyPages > 0) return true
     return false
   }
@@ -136,12 +148,24 @@ export class FileCache implements ViewOwner {
     for (let page = first; page <= last; page++) view.pages[page] &= ~DIRTY
     view.dirtyPages -= last - first + 1
     this.backing.dirtied(-(last - first + 1))
-    const status = await this.move('write', view, first, last)
-    if (!NT_SUCCESS(status)) this.markWritten(view, first, last)
+    const status = await this.move('write', view, first, last).catch(statusOf)
+    if (!NT_SUCCESS(status)) this.markUnwritten(view, first, last)
     return status
+  }
+  /** What could not be written is dirty again, unless it was discarded meanwhile. */
+  private markUnwritten(view: View, first: number, last: number): void {
+    let again = 0
+    for (let page = first; page <= last; page++) {
+      if (view.pages[page] !== VALID) continue
+      view.pages[page] |= DIRTY
+      again++
+    }
+    view.dirtyPages += again
+    this.backing.dirtied(again)
   }
 
   discard(from: number): void {
+    this.discards++
     for (const [index, entry] of [...this.entries]) {
       if (!('view' in entry)) continue
       const firstPage = Math.max(0, Math.ceil((from - index * VIEW_SIZE) / PAGE))
@@ -169,11 +193,14 @@ export class FileCache implements ViewOwner {
     this.entries.delete(view.index)
   }
 
-  /** The view with [from, to) valid and one `busy` held for the caller. */
-  private async loaded(index: number, from: number, to: number): Promise<View> {
+  /** The view with [from, to) valid, and the rest of it if `whole` and it can be had, and one `busy` held for the caller. */
+  private async loaded(index: number, from: number, to: number, whole: boolean): Promise<View> {
     const entry = await this.hold(index)
+    const first = Math.floor(from / PAGE)
     try {
-      await this.validate(entry, Math.floor(from / PAGE), Math.ceil(to / PAGE) - 1)
+      // Read-ahead that fails is nobody's error: whoever needs the page will meet it again.
+      if (whole) await this.validate(entry, first, VIEW_PAGES - 1).catch(statusOf)
+      await this.validate(entry, first, Math.ceil(to / PAGE) - 1)
     } catch (error) {
       entry.view.busy--
       throw error
@@ -181,21 +208,27 @@ export class FileCache implements ViewOwner {
     return entry.view
   }
   private async validate(entry: Entry, first: number, last: number): Promise<void> {
-    for (;;) {
-      while (entry.loading) await entry.loading
-      const gap = missing(entry.view, first, last)
-      if (!gap) return
-      entry.loading = this.load(entry.view, gap.first, gap.last).finally(() => {
-        entry.loading = undefined
-      })
+    for (let gap = missing(entry.view, first, last); gap; gap = missing(entry.view, first, last)) {
+      if (entry.loading) await entry.loading.ended
+      else await this.load(entry, gap.first, gap.last)
+    }
+  }
+  private async load(entry: Entry, first: number, last: number): Promise<void> {
+    let end: () => void = () => undefined
+    entry.loading = { first, last, ended: new Promise((resolve) => (end = resolve)) }
+    try {
+      await this.fill(entry.view, first, last)
+    } finally {
+      entry.loading = undefined
+      end()
     }
   }
   private prefetch(index: number): void {
     if (this.entries.has(index)) return
-    // A failed read-ahead is nobody's error: the read that needs the page will meet it again.
-    this.loaded(index, 0, VIEW_SIZE).then((view) => view.busy--, () => undefined)
+    this.loaded(index, 0, VIEW_SIZE, false).then((view) => view.busy--, statusOf)
   }
-  private async load(view: View, first: number, last: number): Promise<void> {
+  private async fill(view: View, first: number, last: number): Promise<void> {
+    const { discards } = this
     const base = view.index * VIEW_SIZE
     const beyond = Math.ceil((this.backing.size() - base) / PAGE) - 1
     const lastOnDisk = Math.min(last, beyond)
@@ -206,13 +239,16 @@ export class FileCache implements ViewOwner {
       if (tail < (lastOnDisk + 1) * PAGE) view.bytes.fill(0, Math.max(tail, first * PAGE), (lastOnDisk + 1) * PAGE)
     }
     if (last > lastOnDisk) view.bytes.fill(0, (Math.max(lastOnDisk, first - 1) + 1) * PAGE, (last + 1) * PAGE)
+    if (discards !== this.discards) return
     for (let page = first; page <= last; page++) view.pages[page] |= VALID
   }
-  /** Between a run of pages and the extents behind it, all at once. */
+  /** Between a run of pages and the extents behind it, all at once; every byte of the file must have a place. */
   private async move(direction: 'read' | 'write', view: View, first: number, last: number): Promise<NTSTATUS> {
     const offset = view.index * VIEW_SIZE + first * PAGE
     const length = (last - first + 1) * PAGE
     const extents = await this.backing.extents(offset, length)
+    const covered = extents.reduce((sum, extent) => sum + extent.Length, 0)
+    if (covered < Math.min(length, this.backing.size() - offset)) return NT_STATUS.STATUS_FILE_CORRUPT_ERROR
     const transfers = extents.map((extent) =>
       this.backing.transfer(direction, extent.VolumeOffset, view.physicalAddress + first * PAGE + (extent.FileOffset - offset), extent.Length),
     )
@@ -222,15 +258,18 @@ export class FileCache implements ViewOwner {
   /** The view, kept from eviction by one `busy` until the caller gives it back. */
   private async hold(index: number): Promise<Entry> {
     for (;;) {
-      const entry = this.entries.get(index) ?? this.make(index)
-      const { view } = 'view' in entry ? entry : await entry
-      const now = this.entries.get(index)
-      if (!now || !('view' in now) || now.view !== view) continue
-      view.busy++
-      this.backing.touch(view)
-      return now
+      const entry = this.entries.get(index)
+      if (!entry) return await this.make(index)
+      if (!('view' in entry)) {
+        await entry
+        continue
+      }
+      entry.view.busy++
+      this.backing.touch(entry.view)
+      return entry
     }
   }
+  /** Its `busy` is the caller's, not that of others who wait for it. */
   private make(index: number): Promise<Entry> {
     const made = this.backing.take(this, index).then(
       (view) => {
@@ -248,6 +287,11 @@ export class FileCache implements ViewOwner {
   }
 }
 
+/** A declared failure as a status; any other is ours. */
+function statusOf(error: unknown): NTSTATUS {
+  if (error instanceof StatusError) return error.status
+  throw error
+}
 function* dirtyRuns(view: View): Generator<[number, number]> {
   for (let page = 0; page < VIEW_PAGES; page++) {
     if (!(view.pages[page] & DIRTY)) continue

@@ -44,7 +44,7 @@ export class CacheManager {
   private readonly files = new Set<FileCache>()
   private dirtyPages = 0
   private lazy: { cancel(): void } | undefined
-  private relief: Promise<void> | undefined
+  private relief: Promise<NTSTATUS> | undefined
 
   constructor(ex: Executive, views: Memory, staging: Memory) {
     this.ex = ex
@@ -89,26 +89,34 @@ export class CacheManager {
     for (;;) {
       const view = this.pool.take(owner, index)
       if (view) return view
-      await this.relieve()
+      const status = await this.relieve()
+      if (!NT_SUCCESS(status) && !this.pool.hasRoom) throw new StatusError(status)
     }
   }
-  /** Writers wait here while half the cache is dirty. */
+  /** Writers wait here while half the cache is dirty; when the disk refuses it, waiting would not help. */
   async throttle(): Promise<void> {
-    while (this.dirtyPages > (this.pool.size * VIEW_PAGES) / 2) await this.relieve()
+    while (this.crowded) {
+      const status = await this.relieve()
+      if (!NT_SUCCESS(status) && this.crowded) throw new StatusError(status)
+    }
   }
-  private relieve(): Promise<void> {
+  private get crowded(): boolean {
+    return this.dirtyPages > (this.pool.size * VIEW_PAGES) / 2
+  }
+  private relieve(): Promise<NTSTATUS> {
     this.relief ??= this.writeBehind().finally(() => {
       this.relief = undefined
     })
     return this.relief
   }
-  private async writeBehind(): Promise<void> {
+  private async writeBehind(): Promise<NTSTATUS> {
     const results = await Promise.all([...this.files].filter((file) => file.dirty).map((file) => file.flush()))
     const failed = results.find((status) => !NT_SUCCESS(status))
     if (failed !== undefined) {
       this.ex.env.log.error('write-behind failed', { status: failed })
       await this.ex.env.clock.sleep(LAZY_MS)
     } else if (results.length === 0) await this.ex.env.clock.sleep(1)
+    return failed ?? NT_STATUS.STATUS_SUCCESS
   }
   private dirtied(pages: number): void {
     this.dirtyPages += pages
@@ -123,7 +131,7 @@ export class CacheManager {
   private async writeLazily(): Promise<void> {
     await this.relieve()
     for (const metadata of this.opened.values()) await metadata.flush()
-    if (this.dirtyPages > 0) this.wakeLazyWriter()
+    if (this.dirtyPages > 0 || [...this.opened.values()].some((metadata) => metadata.dirty)) this.wakeLazyWriter()
   }
 
   // ------------------------------------------------------------ volumes
@@ -159,13 +167,12 @@ export class CacheManager {
     for (const write of writes) this.ex.env.copied.bytes += write.bytes.length
     this.wakeLazyWriter()
   }
-  /** File 0: all files of the volume. The answer is the first failure. */
+  /** File 0: all files of the volume. The answer is the first failure; a file that fails does not hold up the metadata. */
   async flushVolume(device: DeviceObject, fileNumber: number): Promise<NTSTATUS> {
     const data = await Promise.all(this.ex.io.volumes.cachesOf(device, fileNumber).map((cache) => cache.flush()))
-    const failed = data.find((status) => !NT_SUCCESS(status))
+    const metadata = (await this.opened.get(device)?.flush()) ?? NT_STATUS.STATUS_SUCCESS
+    const failed = [...data, metadata].find((status) => !NT_SUCCESS(status))
     if (failed !== undefined) return failed
-    const status = (await this.opened.get(device)?.flush()) ?? NT_STATUS.STATUS_SUCCESS
-    if (!NT_SUCCESS(status)) return status
     const flush = await this.ex.io.irps.submit({ device, major: FLUSH_BUFFERS, parameters: { kind: 'None' }, requestor: 'system', idempotent: true })
     return flush.Status
   }

@@ -11,7 +11,8 @@
  *
  * Commits are joined into one batch while no later commit writes, in a lower phase, bytes that an earlier one writes in a
  * higher phase: then writing all of phase 0, then all of phase 1, ends with the same bytes and never shows a directory
- * entry before the clusters it names.
+ * entry before the clusters it names. A batch whose writing has begun takes no more commits; when the disk refuses it, it goes
+ * on later at the phase it had reached, because an earlier phase written again could undo bytes of a later one.
  */
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import { PAGE } from './views.ts'
@@ -38,6 +39,8 @@ interface Batch {
   last: number
   readonly writes: MetadataWrite[]
   readonly freed: Range[]
+  /** The phase its writing has reached; undefined: not begun. */
+  phase: number | undefined
 }
 interface Page {
   readonly current: Uint8Array
@@ -54,8 +57,6 @@ export class MetadataCache {
   private readonly pages = new Map<number, Page>()
   private readonly loading = new Map<number, Promise<Page>>()
   private readonly log: Batch[] = []
-  /** The batch on its way to the disk: closed to later commits. */
-  private writing: Batch | undefined
   private sequence = 0
   private flushing: Promise<NTSTATUS> = Promise.resolve(NT_STATUS.STATUS_SUCCESS)
 
@@ -67,17 +68,31 @@ export class MetadataCache {
   }
 
   async read(offset: number, bytes: Uint8Array): Promise<void> {
-    if (offset < 0 || offset + bytes.length > this.disk.length) throw new StatusError('STATUS_NONEXISTENT_SECTOR')
+    if (!this.contains(offset, bytes.length)) throw new StatusError('STATUS_NONEXISTENT_SECTOR')
+    const pages = await this.resident([...pagesOf({ offset, bytes })])
     for (let done = 0; done < bytes.length; ) {
       const at = offset + done
-      const { current } = await this.page(Math.floor(at / PAGE))
+      const { current } = pages.get(Math.floor(at / PAGE)) as Page
       const piece = current.subarray(at % PAGE, Math.min(PAGE, (at % PAGE) + bytes.length - done))
       bytes.set(piece, done)
       done += piece.length
     }
   }
+  private contains(offset: number, length: number): boolean {
+    return offset >= 0 && offset + length <= this.disk.length
+  }
+  /** All at the same time; again if one had to make room for another, because only resident pages are kept current. */
+  private async resident(indices: readonly number[]): Promise<Map<number, Page>> {
+    for (;;) {
+      const pages = new Map<number, Page>()
+      await Promise.all(indices.map(async (index) => pages.set(index, await this.page(index))))
+      if (indices.every((index) => this.pages.get(index) === pages.get(index))) return pages
+    }
+  }
 
+  /** Throws, with nothing changed, when a write lies beyond the volume. */
   apply(writes: readonly MetadataWrite[], freed: readonly Range[]): void {
+    if (!writes.every((write) => this.contains(write.offset, write.bytes.length))) throw new StatusError('STATUS_INVALID_PARAMETER', 'a write beyond the volume')
     const sequence = ++this.sequence
     const batch = this.batchFor(writes, sequence)
     batch.last = sequence
@@ -89,8 +104,8 @@ export class MetadataCache {
     const last = this.log.at(-1)
     const inverted = (earlier: MetadataWrite): boolean =>
       writes.some((later) => later.phase < earlier.phase && overlap(later.offset, later.bytes.length, earlier.offset, earlier.bytes.length))
-    if (last && last !== this.writing && !last.writes.some(inverted)) return last
-    const batch: Batch = { first: sequence, last: sequence, writes: [], freed: [] }
+    if (last && last.phase === undefined && !last.writes.some(inverted)) return last
+    const batch: Batch = { first: sequence, last: sequence, writes: [], freed: [], phase: undefined }
     this.log.push(batch)
     return batch
   }
@@ -105,16 +120,16 @@ export class MetadataCache {
 
   /** Serial; a failure leaves the batch in the log. */
   flush(upTo: number = this.sequence): Promise<NTSTATUS> {
-    this.flushing = this.flushing.then(() => this.flushBatches(upTo))
+    this.flushing = this.flushing.then(() => this.flushBatches(upTo)).catch((error: unknown) => {
+      if (error instanceof StatusError) return error.status
+      throw error
+    })
     return this.flushing
   }
   private async flushBatches(upTo: number): Promise<NTSTATUS> {
     while (this.log.length > 0 && this.log[0].first <= upTo) {
       const batch = this.log[0]
-      this.writing = batch
-      const status = await this.writeBatch(batch).finally(() => {
-        this.writing = undefined
-      })
+      const status = await this.writeBatch(batch)
       if (!NT_SUCCESS(status)) return status
       this.log.shift()
       this.clean(batch)
@@ -124,6 +139,8 @@ export class MetadataCache {
   private async writeBatch(batch: Batch): Promise<NTSTATUS> {
     const phases = [...new Set(batch.writes.map((write) => write.phase))].sort((a, b) => a - b)
     for (const phase of phases) {
+      if (phase < (batch.phase ?? 0)) continue
+      batch.phase = phase
       const writes = batch.writes.filter((write) => write.phase === phase)
       const status = await this.writePhase(writes)
       if (!NT_SUCCESS(status)) return status
@@ -229,7 +246,7 @@ export class MetadataCache {
   }
 }
 
-function* pagesOf(write: MetadataWrite): Generator<number> {
+function* pagesOf(write: Omit<MetadataWrite, 'phase'>): Generator<number> {
   for (let index = Math.floor(write.offset / PAGE); index * PAGE < write.offset + write.bytes.length; index++) yield index
 }
 /** Copies the part of a write that falls into the page at `base`. */

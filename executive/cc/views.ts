@@ -1,7 +1,7 @@
 /**
  * The cache's memory: views of 256 KiB, physically contiguous, each lent to one stretch of one file.
  *
- *   take()      a free view, else the least recently used clean one; undefined when all are dirty, busy or in use
+ *   take()      a free view, else the least recently used clean one, busy once for the caller; undefined when there is none
  *   release(v)  back to the free list
  *
  * Knows nothing of files or disks; a view's owner says whether it may be taken away.
@@ -55,6 +55,7 @@ export class ViewPool {
     view.owner = owner
     view.index = index
     view.pages.fill(0)
+    view.busy = 1
     this.used.set(view, true)
     return view
   }
@@ -68,9 +69,13 @@ export class ViewPool {
     this.used.delete(view)
     this.free.push(view)
   }
+  /** The next take() will not be in vain. */
+  get hasRoom(): boolean {
+    return this.free.length > 0 || [...this.used.keys()].some(evictable)
+  }
   private evict(): View | undefined {
     for (const view of this.used.keys()) {
-      if (view.dirtyPages > 0 || view.busy > 0) continue
+      if (!evictable(view)) continue
       view.owner?.evicted(view)
       this.used.delete(view)
       return view
@@ -78,3 +83,4 @@ export class ViewPool {
     return undefined
   }
 }
+const evictable = (view: View): boolean => view.dirtyPages === 0 && view.busy === 0
