@@ -108,6 +108,10 @@ const devtree: Command = {
   run: async (shell) => shell.print(await tree(shell, ROOT_DEVICE, 0)),
 }
 
+const rem: Command = {
+  usage: 'rem [TEXT]', help: 'does nothing: a remark in a script', arguments: [0, 100],
+  async run() {},
+}
 const exit: Command = {
   usage: 'exit', help: 'leaves the shell', arguments: [0, 0],
   async run(shell) {
@@ -120,4 +124,4 @@ const shutdown: Command = {
     shell.leave = 'shutdown'
   },
 }
-export const systemCommands: Readonly<Record<string, Command>> = { mount, umount, sync, ps, lm, devtree, kill, exit, shutdown }
+export const systemCommands: Readonly<Record<string, Command>> = { mount, umount, sync, ps, lm, devtree, kill, rem, exit, shutdown }
