@@ -1,5 +1,7 @@
 /** An empty FAT volume made here, for tests that must run where mkfs.fat is not. [fatgen103] */
 const SECTOR = 512
+/** The backup boot sector's customary place. */
+const BACKUP = 6
 const SHAPES = {
   12: { sectors: 720, SecPerClus: 1, RsvdSecCnt: 1, FATSz: 3, RootEntCnt: 112 },
   16: { sectors: 8192, SecPerClus: 1, RsvdSecCnt: 1, FATSz: 32, RootEntCnt: 512 },
@@ -34,12 +36,14 @@ function writeFat32(image: Buffer, FATSz: number): void {
   image.writeUInt32LE(FATSz, 36)
   image.writeUInt32LE(2, 44)
   image.writeUInt16LE(1, 48)
+  image.writeUInt16LE(BACKUP, 50)
   writeExtendedBpb(image, 64)
   image.writeUInt32LE(0x41615252, SECTOR)
   image.writeUInt32LE(0x61417272, SECTOR + 484)
   image.writeUInt32LE(0xffffffff, SECTOR + 488)
   image.writeUInt32LE(0xffffffff, SECTOR + 492)
   image.writeUInt32LE(0xaa550000, SECTOR + 508)
+  image.copy(image, BACKUP * SECTOR, 0, SECTOR)
 }
 
 /** Entries 0 and 1, and the root's cluster. */

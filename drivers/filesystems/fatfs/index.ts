@@ -307,34 +307,41 @@ async function mountVolume(control: DEVICE_OBJECT, Irp: IRP, stack: IO_STACK_LOC
   const { StorageDevice, Rebind } = parametersOf(stack, 'MountVolume')
   const storage = await IoGetDevice(DriverObject, StorageDevice)
   const volume = await mount(DriverObject, storage, Rebind)
-  const { geometry, seams } = volume
-  const device = await IoCreateDevice(
-    DriverObject,
-    undefined,
-    nt.FILE_DEVICE_DISK_FILE_SYSTEM,
-    storage.Characteristics,
-    false,
-  )
+  const type = nt.FILE_DEVICE_DISK_FILE_SYSTEM
+  const device = await IoCreateDevice(DriverObject, undefined, type, storage.Characteristics, false)
   volume.VolumeDevice = device
   device.StackSize = storage.StackSize + 1
-  device.AlignmentRequirement = seams.storage.SectorSize
+  device.AlignmentRequirement = volume.seams.storage.SectorSize
   device.DeviceExtension = { volume, resource: ExInitializeResource(DriverObject) } satisfies Mounted
-  await IoDeviceInitialized(device)
-  await parkMount(volume)
-  if (!Rebind) await IoRegisterShutdownNotification(device)
-  if (!Rebind && !seams.readOnly) await volume.finish(volume.begin(Irp))
-  Irp.response = {
-    kind: 'VolumeMounted',
-    VolumeDevice: device.handle,
-    VolumeSize: geometry.volumeSize,
-    AllocationUnit: geometry.BytsPerClus,
-    SectorSize: seams.storage.SectorSize,
-    SerialNumber: geometry.VolID,
-    Label: labelOf(volume),
-    ReadOnly: seams.readOnly,
+  try {
+    await publishVolume(device, volume, Irp, Rebind)
+  } catch (error) {
+    await IoDeleteDevice(device)
+    throw error
   }
+  Irp.response = volumeMounted(volume)
   return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
 }
+
+/** The dirty mark is the mount's one change; a volume bound again has it already, or gets it with its next change. */
+async function publishVolume(device: DEVICE_OBJECT, volume: Volume, Irp: IRP, rebind: boolean): Promise<void> {
+  await IoDeviceInitialized(device)
+  await parkMount(volume)
+  if (rebind) return
+  await IoRegisterShutdownNotification(device)
+  if (!volume.seams.readOnly) await volume.finish(volume.begin(Irp))
+}
+
+const volumeMounted = (volume: Volume): Response => ({
+  kind: 'VolumeMounted',
+  VolumeDevice: volume.VolumeDevice.handle,
+  VolumeSize: volume.geometry.volumeSize,
+  AllocationUnit: volume.geometry.BytsPerClus,
+  SectorSize: volume.seams.storage.SectorSize,
+  SerialNumber: volume.geometry.VolID,
+  Label: labelOf(volume),
+  ReadOnly: volume.seams.readOnly,
+})
 
 /** Disk control codes of a volume handle are the storage device's to answer. */
 function deviceControl(device: DEVICE_OBJECT, Irp: IRP): NTSTATUS | Promise<NTSTATUS> {
