@@ -73,8 +73,8 @@ const COMRESET_MS = 1
 /** [AHCI] 10.1: a device answers COMRESET with COMINIT within 10 ms; three times that, the host schedules. */
 const DETECT_MS = 30
 const PHY_READY_MS = 1000
-/** [ATA8-ACS] allows 31 s until ready after power-on: a disk has to spin up. */
-const READY_MS = 31_000
+/** A disk has to spin up; [ATA8-ACS] gives it 31 s after power-on, but START_DEVICE itself must end within 30 s. */
+const READY_MS = 20_000
 const OWN_COMMAND_MS = 5_000
 /** An innocent command is sent again this often when it is unclear which one failed. */
 const ATTEMPTS_MAX = 3

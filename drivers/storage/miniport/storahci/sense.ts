@@ -29,7 +29,8 @@ function senseOf({ status, error }: AtaError, write: boolean): readonly [number,
   if (error & ERR_MC) return [SENSE_KEY.UNIT_ATTENTION, ASC.MEDIUM_MAY_HAVE_CHANGED]
   if (error & ERR_MCR) return [SENSE_KEY.UNIT_ATTENTION, ASC.OPERATOR_MEDIUM_REMOVAL_REQUEST]
   if (error & ERR_AMNF) return [SENSE_KEY.MEDIUM_ERROR, ASC.ADDRESS_MARK_NOT_FOUND]
-  if (error & ERR_ABRT) return [SENSE_KEY.ABORTED_COMMAND, ASC.NONE]
+  /** A fixed disk has no bit for it: it aborts a write that has nothing wrong with it. [ATA8-ACS] 6.2.1 */
+  if (error === ERR_ABRT && write) return [SENSE_KEY.DATA_PROTECT, ASC.WRITE_PROTECTED]
   return [SENSE_KEY.ABORTED_COMMAND, ASC.NONE]
 }
 export function outcomeOfError(failure: AtaError, write: boolean): SrbOutcome {

@@ -119,6 +119,7 @@ describe('storahci: bytes', () => {
     expect(sense(0x10)).to.deep.equal([5, 0x2100])
     expect(sense(0x84)).to.deep.equal([11, 0x4703])
     expect(sense(0x04)).to.deep.equal([11, 0])
+    expect(sense(0x04, true)).to.deep.equal([7, 0x2700])
     expect(sense(0, false, 0x71)).to.deep.equal([4, 0x4400])
   })
 })

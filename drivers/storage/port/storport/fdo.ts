@@ -80,7 +80,8 @@ export class FdoExtension {
   // ---------------------------------------------------------------- life
   async start(resources: readonly CM_PARTIAL_RESOURCE_DESCRIPTOR[]): Promise<void> {
     await this.stop()
-    const line = resources.find((resource) => resource.kind === 'Interrupt')
+    const lines = resources.filter((resource) => resource.kind === 'Interrupt')
+    const line = lines.find(({ Message }) => Message) ?? lines[0]
     if (!line) throw new StatusError('STATUS_INSUFFICIENT_RESOURCES', 'no interrupt was assigned')
     const adapter = await this.hw.HwFindAdapter(this.context(resources))
     this.adapter = adapter
