@@ -72,7 +72,8 @@ export class Deadlines {
     const level = irp.holder
     if (!level) return
     const { driver } = level
-    const excused = driver.recovering || driver.internal !== undefined || (driver.waiting && irp.extensions++ < EXTENSIONS_MAX)
+    const excused =
+      driver.recovering || driver.internal !== undefined || (driver.waiting && irp.extensions++ < EXTENSIONS_MAX)
     if (excused) {
       irp.deadline = this.clock.now() + GRACE_MS
       return

@@ -27,18 +27,23 @@ async function pair(over: { lower?: Behaviour; upper?: Behaviour; notify?: numbe
   await world.io.loadDriver('upper')
   return { world, below: () => below }
 }
-const onlyAfterRestart = (act: (driver: FakeDriver, packet: Request) => void) => (driver: FakeDriver, packet: Request) => {
-  if (driver.birth === 'restart') act(driver, packet)
-}
+const onlyAfterRestart =
+  (act: (driver: FakeDriver, packet: Request) => void) => (driver: FakeDriver, packet: Request) => {
+    if (driver.birth === 'restart') act(driver, packet)
+  }
 const control = (world: World, IoControlCode: number) =>
   world.io.irps.submit({
-    device: world.device('\\Device\\Low'), major: IRP_MJ.IRP_MJ_DEVICE_CONTROL, requestor: 'system',
+    device: world.device('\\Device\\Low'),
+    major: IRP_MJ.IRP_MJ_DEVICE_CONTROL,
+    requestor: 'system',
     parameters: { kind: 'DeviceIoControl', IoControlCode, InputBufferLength: 0, OutputBufferLength: 0 },
   })
 
 describe('death of a driver', () => {
   it('issues again what it held', async () => {
-    const { world } = await pair({ lower: { request: onlyAfterRestart((driver, packet) => driver.complete(packet.Id, 0, 4096)) } })
+    const { world } = await pair({
+      lower: { request: onlyAfterRestart((driver, packet) => driver.complete(packet.Id, 0, 4096)) },
+    })
     const read = world.read('\\Device\\Low')
     await world.settle()
     await world.kill('lower')
@@ -86,8 +91,15 @@ describe('death of a driver', () => {
     const { world, below } = await pair({ lower: { request: (_, packet) => void (id = packet.Id), cancel: () => {} } })
     const ask = () =>
       world.driver('upper').submit({
-        kind: 'NewRequest', LocalId: 1, Device: below(), MajorFunction: IRP_MJ.IRP_MJ_FLUSH_BUFFERS, MinorFunction: 0, Flags: 0,
-        Parameters: { kind: 'None' }, Buffer: { kind: 'None' }, OutputLength: 0,
+        kind: 'NewRequest',
+        LocalId: 1,
+        Device: below(),
+        MajorFunction: IRP_MJ.IRP_MJ_FLUSH_BUFFERS,
+        MinorFunction: 0,
+        Flags: 0,
+        Parameters: { kind: 'None' },
+        Buffer: { kind: 'None' },
+        OutputLength: 0,
       })
     ask()
     await world.settle()
@@ -119,13 +131,22 @@ describe('death of a driver', () => {
     expect((await read).Status).to.equal(NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
     expect(gone.removed).to.equal(true)
     expect(world.driver('upper').seen.at(-1)).to.deep.equal({ kind: 'CloseDevice', Device: gone.handle })
-    expect((await world.io.irps.submit({ device: gone, major: IRP_MJ.IRP_MJ_FLUSH_BUFFERS, parameters: { kind: 'None' }, requestor: 'system' })).Status).to.equal(
-      NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED,
-    )
+    expect(
+      (
+        await world.io.irps.submit({
+          device: gone,
+          major: IRP_MJ.IRP_MJ_FLUSH_BUFFERS,
+          parameters: { kind: 'None' },
+          requestor: 'system',
+        })
+      ).Status,
+    ).to.equal(NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
     expect(await world.io.loadDriver('lower')).to.have.property('state', 'loaded')
   })
   it('survives two drivers of one stack dying at once, and one dying while it comes back', async () => {
-    const { world } = await pair({ lower: { request: onlyAfterRestart((driver, packet) => driver.complete(packet.Id, 0, 4096)) } })
+    const { world } = await pair({
+      lower: { request: onlyAfterRestart((driver, packet) => driver.complete(packet.Id, 0, 4096)) },
+    })
     const read = world.read('\\Device\\Low')
     await world.settle()
     await Promise.all([world.kill('lower'), world.kill('upper')])
@@ -154,8 +175,13 @@ describe('death of a driver', () => {
         },
       },
     })
-    const loads = await Promise.allSettled([world.io.loadDriver('bad'), world.io.loadDriver('\\Registry\\Services\\BAD'.toLowerCase())])
-    expect(loads.map((load) => (load.status === 'rejected' ? load.reason.status : 0))).to.deep.equal(Array(2).fill(NT_STATUS.STATUS_FAILED_DRIVER_ENTRY))
+    const loads = await Promise.allSettled([
+      world.io.loadDriver('bad'),
+      world.io.loadDriver('\\Registry\\Services\\BAD'.toLowerCase()),
+    ])
+    expect(loads.map((load) => (load.status === 'rejected' ? load.reason.status : 0))).to.deep.equal(
+      Array(2).fill(NT_STATUS.STATUS_FAILED_DRIVER_ENTRY),
+    )
     expect(world.lives).to.have.length(1)
   })
   it('stops at shutdown: notifications, last registered first, then the drivers, for good', async () => {
@@ -183,6 +209,8 @@ describe('death of a driver', () => {
     await world.handlers.WdmParkState({ Key: 'where', State: Uint8Array.of(1, 2) }, caller())
     await world.kill('lower')
     await world.settle()
-    expect(await world.handlers.WdmQueryParkedState({ Key: 'where' }, caller())).to.deep.equal({ State: Uint8Array.of(1, 2) })
+    expect(await world.handlers.WdmQueryParkedState({ Key: 'where' }, caller())).to.deep.equal({
+      State: Uint8Array.of(1, 2),
+    })
   })
 })

@@ -44,7 +44,12 @@ export class Recovery {
     await io.pnp.quiet(driver)
     if (driver.life !== life) return
     io.irps.abandon(driver, first)
-    env.log.warn('driver died', { driver: driver.name, cause: report.cause, detail: report.detail, held: driver.irps.size })
+    env.log.warn('driver died', {
+      driver: driver.name,
+      cause: report.cause,
+      detail: report.detail,
+      held: driver.irps.size,
+    })
     if (first) return this.giveUp(driver)
     void this.comeBack(driver, life, orphans)
   }

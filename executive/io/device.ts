@@ -175,7 +175,8 @@ export class DeviceTable {
   /** The full object path of a named device, '' of an unnamed one. */
   pathOf(device: DeviceObject): string {
     const parts: string[] = []
-    for (let object: NtObject | undefined = device; object?.directory; object = object.directory) parts.unshift(object.name)
+    for (let object: NtObject | undefined = device; object?.directory; object = object.directory)
+      parts.unshift(object.name)
     return parts.length ? `\\${parts.join('\\')}` : ''
   }
 }

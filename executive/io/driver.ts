@@ -135,7 +135,8 @@ export class DriverTable {
     this.ex.ob.dereference(driver)
   }
   adopt(process: Process): DriverObject {
-    const driver = process.driver ?? this.all().find((one) => one.state === 'loading' && one.image === process.image && !one.process)
+    const driver =
+      process.driver ?? this.all().find((one) => one.state === 'loading' && one.image === process.image && !one.process)
     if (!driver) throw new StatusError('STATUS_ACCESS_DENIED', 'not a driver')
     process.driver = driver
     driver.process = process

@@ -67,11 +67,25 @@ export class FakeDriver {
   complete(Id: number, Status: number = NT_STATUS.STATUS_SUCCESS, Information = 0, Response?: Response): void {
     this.submit({ kind: 'Complete', Id, Status, Information, Response })
   }
-  forward(packet: Request, Device: number, Notify = 0, change: Partial<Extract<DriverPacket, { kind: 'Forward' }>> = {}): void {
+  forward(
+    packet: Request,
+    Device: number,
+    Notify = 0,
+    change: Partial<Extract<DriverPacket, { kind: 'Forward' }>> = {},
+  ): void {
     const { Id, MajorFunction, MinorFunction, Flags, Parameters: parameters, Mdl } = packet
     this.submit({
-      kind: 'Forward', Id, Device, MajorFunction, MinorFunction, Flags, Parameters: parameters, BufferOffset: 0,
-      BufferLength: Mdl?.ByteCount ?? 0, Notify, ...change,
+      kind: 'Forward',
+      Id,
+      Device,
+      MajorFunction,
+      MinorFunction,
+      Flags,
+      Parameters: parameters,
+      BufferOffset: 0,
+      BufferLength: Mdl?.ByteCount ?? 0,
+      Notify,
+      ...change,
     })
   }
   create(DeviceName?: string, DeviceType = 7): number {
@@ -88,7 +102,10 @@ export class FakeDriver {
     return (answer as { LowerDevice: { Device: number } }).LowerDevice.Device
   }
   requests(major?: number): Request[] {
-    return this.seen.filter((packet): packet is Request => packet.kind === 'Request' && (major === undefined || packet.MajorFunction === major))
+    return this.seen.filter(
+      (packet): packet is Request =>
+        packet.kind === 'Request' && (major === undefined || packet.MajorFunction === major),
+    )
   }
 }
 
@@ -108,8 +125,14 @@ export class World {
   constructor(behaviours: Record<string, Behaviour>, manifest: Partial<ManifestView> = {}) {
     const images = Object.fromEntries(Object.keys(behaviours).map((name) => [name, { nt: { kind: 'driver' } }]))
     this.behaviours = behaviours
-    this.env = fakeEnvironment({ root: true, manifest: { images: { ...images, ...manifest.images }, devices: manifest.devices ?? {} } })
-    const ex = { env: this.env, root: this.env.root, ob: new ObjectManager(), ps: this.fakePs() } as unknown as Record<string, unknown>
+    this.env = fakeEnvironment({
+      root: true,
+      manifest: { images: { ...images, ...manifest.images }, devices: manifest.devices ?? {} },
+    })
+    const ex = { env: this.env, root: this.env.root, ob: new ObjectManager(), ps: this.fakePs() } as unknown as Record<
+      string,
+      unknown
+    >
     ex.cc = { commit: (...args: unknown[]) => void this.commits.push(args), forget() {}, closeFile() {} }
     this.ex = ex as unknown as Executive
     this.io = new IoManager(this.ex)
@@ -165,8 +188,12 @@ export class World {
   read(device: string, options: { length?: number; deadlineMs?: number; mdl?: boolean } = {}) {
     const Length = options.length ?? 4096
     return this.io.irps.submit({
-      device: this.device(device).top(), major: IRP_MJ.IRP_MJ_READ, parameters: { kind: 'Read', Length, Key: 0, ByteOffset: 0 },
-      requestor: 'system', mdl: { ByteOffset: 0, ByteCount: Length, Runs: [0x1000, Math.ceil(Length / 4096)] }, deadlineMs: options.deadlineMs,
+      device: this.device(device).top(),
+      major: IRP_MJ.IRP_MJ_READ,
+      parameters: { kind: 'Read', Length, Key: 0, ByteOffset: 0 },
+      requestor: 'system',
+      mdl: { ByteOffset: 0, ByteCount: Length, Runs: [0x1000, Math.ceil(Length / 4096)] },
+      deadlineMs: options.deadlineMs,
     })
   }
   /** Until nothing moves any more. */
@@ -176,11 +203,21 @@ export class World {
 }
 
 /** A bus driver's relations and ids, for fake bus drivers. */
-export function answerBus(driver: FakeDriver, packet: Request, ids: Readonly<Record<number, string>>, more?: (packet: Request) => Response | undefined): boolean {
+export function answerBus(
+  driver: FakeDriver,
+  packet: Request,
+  ids: Readonly<Record<number, string>>,
+  more?: (packet: Request) => Response | undefined,
+): boolean {
   if (packet.MajorFunction !== IRP_MJ.IRP_MJ_PNP) return false
   const id = ids[packet.Device]
   const response = more?.(packet) ?? idResponse(packet.Parameters, id)
-  driver.complete(packet.Id, response || packet.MinorFunction === IRP_MN.IRP_MN_START_DEVICE ? 0 : NT_STATUS.STATUS_NOT_SUPPORTED, 0, response)
+  driver.complete(
+    packet.Id,
+    response || packet.MinorFunction === IRP_MN.IRP_MN_START_DEVICE ? 0 : NT_STATUS.STATUS_NOT_SUPPORTED,
+    0,
+    response,
+  )
   return true
 }
 function idResponse(parameters: Parameters, id: string | undefined): Response | undefined {

@@ -69,12 +69,24 @@ const PNP_ANSWERS_OF: Readonly<Record<number, Answer>> = {
 }
 /** What a driver may ask of another on its own account. */
 const DRIVER_MAJORS: ReadonlySet<number> = new Set([
-  M.IRP_MJ_READ, M.IRP_MJ_WRITE, M.IRP_MJ_FLUSH_BUFFERS, M.IRP_MJ_DEVICE_CONTROL, M.IRP_MJ_INTERNAL_DEVICE_CONTROL,
-  M.IRP_MJ_SHUTDOWN, M.IRP_MJ_POWER, M.IRP_MJ_SYSTEM_CONTROL,
+  M.IRP_MJ_READ,
+  M.IRP_MJ_WRITE,
+  M.IRP_MJ_FLUSH_BUFFERS,
+  M.IRP_MJ_DEVICE_CONTROL,
+  M.IRP_MJ_INTERNAL_DEVICE_CONTROL,
+  M.IRP_MJ_SHUTDOWN,
+  M.IRP_MJ_POWER,
+  M.IRP_MJ_SYSTEM_CONTROL,
 ])
 const DRIVER_PNP_MINORS: ReadonlySet<number> = new Set([
-  N.IRP_MN_READ_CONFIG, N.IRP_MN_WRITE_CONFIG, N.IRP_MN_QUERY_DEVICE_RELATIONS, N.IRP_MN_QUERY_CAPABILITIES, N.IRP_MN_QUERY_ID,
-  N.IRP_MN_QUERY_BUS_INFORMATION, N.IRP_MN_QUERY_RESOURCES, N.IRP_MN_QUERY_RESOURCE_REQUIREMENTS,
+  N.IRP_MN_READ_CONFIG,
+  N.IRP_MN_WRITE_CONFIG,
+  N.IRP_MN_QUERY_DEVICE_RELATIONS,
+  N.IRP_MN_QUERY_CAPABILITIES,
+  N.IRP_MN_QUERY_ID,
+  N.IRP_MN_QUERY_BUS_INFORMATION,
+  N.IRP_MN_QUERY_RESOURCES,
+  N.IRP_MN_QUERY_RESOURCE_REQUIREMENTS,
 ])
 export const mayOriginate = (major: number, minor: number): boolean =>
   DRIVER_MAJORS.has(major) || (major === M.IRP_MJ_PNP && DRIVER_PNP_MINORS.has(minor))
@@ -89,7 +101,9 @@ export function lengthOf(parameters: Parameters): number {
   return parameters.kind === 'Scsi' ? parameters.Srb.DataTransferLength : 0
 }
 export function inputLengthOf(parameters: Parameters): number {
-  return parameters.kind === 'DeviceIoControl' || parameters.kind === 'FileSystemControl' ? parameters.InputBufferLength : 0
+  return parameters.kind === 'DeviceIoControl' || parameters.kind === 'FileSystemControl'
+    ? parameters.InputBufferLength
+    : 0
 }
 
 export interface AskedFor {
@@ -101,12 +115,18 @@ export interface AskedFor {
   readonly outputLength: number
 }
 /** Why an answer does not fit what was asked; undefined when it does. */
-export function unfit(asked: AskedFor, status: NTSTATUS, information: number, response: Response | undefined): string | undefined {
+export function unfit(
+  asked: AskedFor,
+  status: NTSTATUS,
+  information: number,
+  response: Response | undefined,
+): string | undefined {
   if (status === 0x103) return 'completed with STATUS_PENDING'
   const limit = asked.bufferLength >= 0 ? Math.max(asked.bufferLength, asked.outputLength) : asked.outputLength
   const transfers = asked.major === M.IRP_MJ_READ || asked.major === M.IRP_MJ_WRITE
   if (transfers && NT_SUCCESS(status)) {
-    const most = asked.major === M.IRP_MJ_WRITE ? lengthOf(asked.parameters) : Math.min(limit, lengthOf(asked.parameters))
+    const most =
+      asked.major === M.IRP_MJ_WRITE ? lengthOf(asked.parameters) : Math.min(limit, lengthOf(asked.parameters))
     if (information > most) return `Information ${information} of ${most} bytes asked for`
   }
   if (!response) return undefined
@@ -123,22 +143,42 @@ export function answerSuits(asked: Pick<AskedFor, 'major' | 'minor' | 'parameter
 
 /** PnP steps that a recovery replays itself are never issued again. */
 const REPEATABLE_MINORS: ReadonlySet<number> = new Set([
-  N.IRP_MN_QUERY_DEVICE_RELATIONS, N.IRP_MN_QUERY_INTERFACE, N.IRP_MN_QUERY_CAPABILITIES, N.IRP_MN_QUERY_RESOURCES,
-  N.IRP_MN_QUERY_RESOURCE_REQUIREMENTS, N.IRP_MN_FILTER_RESOURCE_REQUIREMENTS, N.IRP_MN_READ_CONFIG, N.IRP_MN_WRITE_CONFIG,
-  N.IRP_MN_QUERY_ID, N.IRP_MN_QUERY_BUS_INFORMATION,
+  N.IRP_MN_QUERY_DEVICE_RELATIONS,
+  N.IRP_MN_QUERY_INTERFACE,
+  N.IRP_MN_QUERY_CAPABILITIES,
+  N.IRP_MN_QUERY_RESOURCES,
+  N.IRP_MN_QUERY_RESOURCE_REQUIREMENTS,
+  N.IRP_MN_FILTER_RESOURCE_REQUIREMENTS,
+  N.IRP_MN_READ_CONFIG,
+  N.IRP_MN_WRITE_CONFIG,
+  N.IRP_MN_QUERY_ID,
+  N.IRP_MN_QUERY_BUS_INFORMATION,
 ])
 const ALWAYS_REPEATABLE: ReadonlySet<number> = new Set([
-  M.IRP_MJ_READ, M.IRP_MJ_QUERY_INFORMATION, M.IRP_MJ_FLUSH_BUFFERS, M.IRP_MJ_QUERY_VOLUME_INFORMATION, M.IRP_MJ_DIRECTORY_CONTROL,
-  M.IRP_MJ_SHUTDOWN, M.IRP_MJ_CLEANUP, M.IRP_MJ_QUERY_EXTENTS,
+  M.IRP_MJ_READ,
+  M.IRP_MJ_QUERY_INFORMATION,
+  M.IRP_MJ_FLUSH_BUFFERS,
+  M.IRP_MJ_QUERY_VOLUME_INFORMATION,
+  M.IRP_MJ_DIRECTORY_CONTROL,
+  M.IRP_MJ_SHUTDOWN,
+  M.IRP_MJ_CLEANUP,
+  M.IRP_MJ_QUERY_EXTENTS,
 ])
 /** FILE_WRITE_ACCESS of a control code: it changes something. [CTL_CODE] */
 const CONTROL_WRITES = 0x8000
 /** Operation codes that mean the same twice. [SPC-4], [SBC-3] */
 const REPEATABLE_CDB: ReadonlySet<number> = new Set([
-  0x00, 0x03, 0x08, 0x0a, 0x12, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2a, 0x35, 0x5a, 0x88, 0x8a, 0x91, 0x9e, 0xa0, 0xa8, 0xaa,
+  0x00, 0x03, 0x08, 0x0a, 0x12, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2a, 0x35, 0x5a, 0x88, 0x8a, 0x91, 0x9e, 0xa0, 0xa8,
+  0xaa,
 ])
 /** May the request be given again to the restarted driver of `device`? */
-export function repeatable(device: DeviceObject, major: number, minor: number, parameters: Parameters, hasMdl: boolean): boolean {
+export function repeatable(
+  device: DeviceObject,
+  major: number,
+  minor: number,
+  parameters: Parameters,
+  hasMdl: boolean,
+): boolean {
   if (major === M.IRP_MJ_PNP) return REPEATABLE_MINORS.has(minor)
   if (major === M.IRP_MJ_ADD_DEVICE || major === M.IRP_MJ_POWER) return false
   // A file system's changes are published with the completion or not at all: whatever was not completed has not happened.
@@ -171,5 +211,9 @@ export function sliceMdl(mdl: Mdl, offset: number, length: number): Mdl {
 /** The MDL of physically contiguous memory. */
 export function mdlOf(physicalAddress: number, length: number): Mdl {
   const ByteOffset = physicalAddress % PAGE
-  return { ByteOffset, ByteCount: length, Runs: [(physicalAddress - ByteOffset) / PAGE, Math.max(1, Math.ceil((ByteOffset + length) / PAGE))] }
+  return {
+    ByteOffset,
+    ByteCount: length,
+    Runs: [(physicalAddress - ByteOffset) / PAGE, Math.max(1, Math.ceil((ByteOffset + length) / PAGE))],
+  }
 }

@@ -8,7 +8,16 @@ import { type DriverPacket, IRP_MJ, NOTIFY, type Response } from '#contracts/wdm
 import type { Executive } from '../executive.ts'
 import type { DriverObject } from './driver.ts'
 import type { Irp, Level } from './irp.ts'
-import { inputLengthOf, lengthOf, type Mdl, mayOriginate, mdlOf, parametersSuit, sliceMdl, unfit } from './irp-checks.ts'
+import {
+  inputLengthOf,
+  lengthOf,
+  type Mdl,
+  mayOriginate,
+  mdlOf,
+  parametersSuit,
+  sliceMdl,
+  unfit,
+} from './irp-checks.ts'
 
 export type Packet<K extends DriverPacket['kind']> = Extract<DriverPacket, { kind: K }>
 
@@ -31,9 +40,11 @@ export class PacketJudge {
     if (driver.requests.size >= OWN_REQUESTS_MAX) return `more than ${OWN_REQUESTS_MAX} requests outstanding`
     if (!this.mayName(driver, packet.Device)) return `request to device ${packet.Device}, which it was never told of`
     if (!mayOriginate(MajorFunction, MinorFunction)) return `request with major ${MajorFunction}/${MinorFunction}`
-    if (!parametersSuit(MajorFunction, MinorFunction, Parameters)) return `${Parameters.kind} parameters for major ${MajorFunction}`
+    if (!parametersSuit(MajorFunction, MinorFunction, Parameters))
+      return `${Parameters.kind} parameters for major ${MajorFunction}`
     const room = Buffer.kind === 'None' ? 0 : Buffer.Length
-    if (lengthOf(Parameters) > Math.max(room, packet.OutputLength, packet.Input?.byteLength ?? 0)) return 'longer than its buffer'
+    if (lengthOf(Parameters) > Math.max(room, packet.OutputLength, packet.Input?.byteLength ?? 0))
+      return 'longer than its buffer'
     if (inputLengthOf(Parameters) > (packet.Input?.byteLength ?? 0)) return 'input longer than given'
     return this.lieOfBuffer(driver, Buffer)
   }
@@ -53,7 +64,8 @@ export class PacketJudge {
   bufferOf(driver: DriverObject, packet: Packet<'NewRequest'>): Mdl | undefined {
     const { Buffer } = packet
     if (Buffer.kind === 'None') return undefined
-    if (Buffer.kind === 'Arena') return mdlOf(driver.process.buffer(Buffer.Address, Buffer.Length).physicalAddress, Buffer.Length)
+    if (Buffer.kind === 'Arena')
+      return mdlOf(driver.process.buffer(Buffer.Address, Buffer.Length).physicalAddress, Buffer.Length)
     const level = this.levelOf(driver, Buffer.Id) as Level
     const { mdl } = (driver.irps.get(Buffer.Id) as Irp).request
     return mdl && sliceMdl(mdl, level.offset + Buffer.Offset, Buffer.Length)
@@ -66,11 +78,13 @@ export class PacketJudge {
     return driver.known.has(handle) || this.ex.io.deviceByHandle(handle)?.driver === driver
   }
   ofForward(driver: DriverObject, packet: Packet<'Forward'>, irp?: Irp, level?: Level): string | undefined {
-    if (!irp || !level || level.driver !== driver || !level.sent) return `forwards IRP ${packet.Id}, which it does not hold`
+    if (!irp || !level || level.driver !== driver || !level.sent)
+      return `forwards IRP ${packet.Id}, which it does not hold`
     if (!this.mayName(driver, packet.Device)) return `forwards to device ${packet.Device}, which it was never told of`
     if (this.ex.io.deviceByHandle(packet.Device)?.driver === driver) return 'forwards to a device of its own'
     if (packet.MajorFunction === IRP_MJ.IRP_MJ_ADD_DEVICE) return 'forwards AddDevice'
-    if (!parametersSuit(packet.MajorFunction, packet.MinorFunction, packet.Parameters)) return `${packet.Parameters.kind} parameters for major ${packet.MajorFunction}`
+    if (!parametersSuit(packet.MajorFunction, packet.MinorFunction, packet.Parameters))
+      return `${packet.Parameters.kind} parameters for major ${packet.MajorFunction}`
     const changed = packet.MajorFunction !== level.major || packet.MinorFunction !== level.minor
     if (changed && !wantsAny(packet.Notify)) return 'makes another request of an IRP and wants no notice'
     if (inputLengthOf(packet.Parameters) > (irp.request.input?.byteLength ?? 0)) return 'input longer than given'
@@ -81,14 +95,23 @@ export class PacketJudge {
 
   private lieOfDevices(driver: DriverObject, response: Response | undefined): string | undefined {
     if (response?.kind === 'Devices') {
-      const stranger = response.Devices.find((handle) => this.ex.io.deviceByHandle(handle) && !this.mayName(driver, handle))
+      const stranger = response.Devices.find(
+        (handle) => this.ex.io.deviceByHandle(handle) && !this.mayName(driver, handle),
+      )
       return stranger === undefined ? undefined : `names device ${stranger}, which it was never told of`
     }
     if (response?.kind !== 'VolumeMounted') return undefined
     const volume = this.ex.io.deviceByHandle(response.VolumeDevice)
-    return volume?.driver === driver ? undefined : `mounted a volume on device ${response.VolumeDevice}, which is not its own`
+    return volume?.driver === driver
+      ? undefined
+      : `mounted a volume on device ${response.VolumeDevice}, which is not its own`
   }
-  ofCompletion(driver: DriverObject, { Status, Information, Response }: Packet<'Complete'>, irp: Irp, level: Level): string | undefined {
+  ofCompletion(
+    driver: DriverObject,
+    { Status, Information, Response }: Packet<'Complete'>,
+    irp: Irp,
+    level: Level,
+  ): string | undefined {
     const { major, minor, parameters } = level
     const bufferLength = irp.request.mdl ? level.length : -1
     const asked = { major, minor, parameters, bufferLength, outputLength: irp.request.outputLength ?? 0 }

@@ -21,7 +21,8 @@ function stack(notify: number, over: Partial<Record<string, Behaviour>> = {}) {
   const world: World = new World({
     storahci: {
       entry: (driver) => void driver.create('\\Device\\Port'),
-      request: (driver, packet) => driver.complete(packet.Id, 0, packet.Parameters.kind === 'Read' ? packet.Parameters.Length : 0),
+      request: (driver, packet) =>
+        driver.complete(packet.Id, 0, packet.Parameters.kind === 'Read' ? packet.Parameters.Length : 0),
       ...over.storahci,
     },
     disk: upper('disk', '\\Device\\Port'),
@@ -68,18 +69,23 @@ describe('IRPs', () => {
   it('narrows the buffer at each level', async () => {
     const windows: number[][] = []
     const { world, lower } = await started(0, {
-      storahci: { request: (driver, packet) => {
-        windows.push([packet.Mdl!.ByteCount, ...packet.Mdl!.Runs])
-        driver.complete(packet.Id, 0, 4096)
-      } },
+      storahci: {
+        request: (driver, packet) => {
+          windows.push([packet.Mdl!.ByteCount, ...packet.Mdl!.Runs])
+          driver.complete(packet.Id, 0, 4096)
+        },
+      },
     })
     const parameters = { kind: 'Read' as const, Length: 4096, Key: 0, ByteOffset: 0 }
-    world.behaviours.disk.request = (driver, packet) => driver.forward(packet, lower.disk, 0, { BufferOffset: 4096, BufferLength: 4096, Parameters: parameters })
+    world.behaviours.disk.request = (driver, packet) =>
+      driver.forward(packet, lower.disk, 0, { BufferOffset: 4096, BufferLength: 4096, Parameters: parameters })
     await world.read('\\Device\\Port', { length: 12_288 })
     expect(windows).to.deep.equal([[4096, 0x1001, 1]])
   })
   it('takes an undelivered IRP back at once and asks for a delivered one', async () => {
-    const { world } = await started(0, { storahci: { ...hold, cancel: (driver, id) => driver.complete(id, NT_STATUS.STATUS_CANCELLED) } })
+    const { world } = await started(0, {
+      storahci: { ...hold, cancel: (driver, id) => driver.complete(id, NT_STATUS.STATUS_CANCELLED) },
+    })
     const read = world.read('\\Device\\Port')
     world.io.irps.cancel(world.io.irps.all()[0])
     expect((await read).Status).to.equal(NT_STATUS.STATUS_CANCELLED)
@@ -91,18 +97,28 @@ describe('IRPs', () => {
   })
   it('turns a driver that ignores its deadline and the Cancel into a dead one, and issues the IRP again exactly once', async () => {
     const { world } = await started(0, {
-      storahci: { request: (driver, packet) => { if (driver.birth === 'restart') driver.complete(packet.Id, 0, 4096) } },
+      storahci: {
+        request: (driver, packet) => {
+          if (driver.birth === 'restart') driver.complete(packet.Id, 0, 4096)
+        },
+      },
     })
     const read = world.read('\\Device\\Port', { deadlineMs: 1000 })
     await world.env.advance(1500)
     expect(world.driver('storahci').birth).to.equal('fresh')
     await world.env.advance(6000)
     expect(await read).to.include({ Status: 0, Information: 4096 })
-    expect(world.lives.filter(({ process }) => process.image === 'storahci').map((life) => life.requests(IRP_MJ.IRP_MJ_READ).length)).to.deep.equal([1, 1])
+    expect(
+      world.lives
+        .filter(({ process }) => process.image === 'storahci')
+        .map((life) => life.requests(IRP_MJ.IRP_MJ_READ).length),
+    ).to.deep.equal([1, 1])
     expect(world.env.clock.pending()).to.be.lessThan(3)
   })
   it('answers a deadline with STATUS_IO_TIMEOUT when the driver gives the IRP up', async () => {
-    const { world } = await started(0, { storahci: { ...hold, cancel: (driver, id) => driver.complete(id, NT_STATUS.STATUS_CANCELLED) } })
+    const { world } = await started(0, {
+      storahci: { ...hold, cancel: (driver, id) => driver.complete(id, NT_STATUS.STATUS_CANCELLED) },
+    })
     const read = world.read('\\Device\\Port', { deadlineMs: 500 })
     await world.env.advance(1000)
     expect((await read).Status).to.equal(NT_STATUS.STATUS_IO_TIMEOUT)
@@ -111,12 +127,25 @@ describe('IRPs', () => {
     const order: string[] = []
     let child: Request | undefined
     const { world, lower } = await started(0, {
-      storahci: { request: (_, packet) => { child = packet } },
+      storahci: {
+        request: (_, packet) => {
+          child = packet
+        },
+      },
     })
     world.behaviours.partmgr.request = (driver, { Id }) => {
       driver.submit(
-        { kind: 'NewRequest', LocalId: 7, Device: lower.partmgr, MajorFunction: IRP_MJ.IRP_MJ_READ, MinorFunction: 0, Flags: 0,
-          Parameters: { kind: 'Read', Length: 512, Key: 0, ByteOffset: 0 }, Buffer: { kind: 'Partial', Id, Offset: 1024, Length: 512 }, OutputLength: 0 },
+        {
+          kind: 'NewRequest',
+          LocalId: 7,
+          Device: lower.partmgr,
+          MajorFunction: IRP_MJ.IRP_MJ_READ,
+          MinorFunction: 0,
+          Flags: 0,
+          Parameters: { kind: 'Read', Length: 512, Key: 0, ByteOffset: 0 },
+          Buffer: { kind: 'Partial', Id, Offset: 1024, Length: 512 },
+          OutputLength: 0,
+        },
         { kind: 'Complete', Id, Status: 0, Information: 4096 },
       )
     }
@@ -133,17 +162,32 @@ describe('IRPs', () => {
 describe('lies', () => {
   const lies: Record<string, (driver: FakeDriver, packet: Request, other: number) => void> = {
     'completes what it does not hold': (driver, packet) => driver.complete(packet.Id + 77),
-    'completes twice': (driver, packet) => { driver.complete(packet.Id, 0, 1); driver.complete(packet.Id, 0, 1) },
+    'completes twice': (driver, packet) => {
+      driver.complete(packet.Id, 0, 1)
+      driver.complete(packet.Id, 0, 1)
+    },
     'claims more bytes than asked': (driver, packet) => driver.complete(packet.Id, 0, 5000),
-    'answers with the wrong kind': (driver, packet) => driver.complete(packet.Id, 0, 0, { kind: 'Extents', Extents: [] }),
+    'answers with the wrong kind': (driver, packet) =>
+      driver.complete(packet.Id, 0, 0, { kind: 'Extents', Extents: [] }),
     'forwards to a device it was never told of': (driver, packet, other) => driver.forward(packet, other),
-    'forwards beyond its buffer': (driver, packet) => driver.forward(packet, driver.world.device('\\Device\\Port').handle, 0, { BufferOffset: 1 }),
-    'forwards other parameters': (driver, packet) => driver.forward(packet, driver.world.device('\\Device\\Port').handle, 0, { MajorFunction: 4 }),
+    'forwards beyond its buffer': (driver, packet) =>
+      driver.forward(packet, driver.world.device('\\Device\\Port').handle, 0, { BufferOffset: 1 }),
+    'forwards other parameters': (driver, packet) =>
+      driver.forward(packet, driver.world.device('\\Device\\Port').handle, 0, { MajorFunction: 4 }),
     'commits to a device that is not its own': (driver, { Id }) =>
       driver.submit({ kind: 'Complete', Id, Status: 0, Information: 0, Commit: { Volume: 1, Writes: [], Freed: [] } }),
     'names memory outside of its arena': (driver) =>
-      driver.submit({ kind: 'NewRequest', LocalId: 1, Device: driver.world.device('\\Device\\Port').handle, MajorFunction: 3, MinorFunction: 0, Flags: 0,
-        Parameters: { kind: 'Read', Length: 512, Key: 0, ByteOffset: 0 }, Buffer: { kind: 'Arena', Address: 16, Length: 512 }, OutputLength: 0 }),
+      driver.submit({
+        kind: 'NewRequest',
+        LocalId: 1,
+        Device: driver.world.device('\\Device\\Port').handle,
+        MajorFunction: 3,
+        MinorFunction: 0,
+        Flags: 0,
+        Parameters: { kind: 'Read', Length: 512, Key: 0, ByteOffset: 0 },
+        Buffer: { kind: 'Arena', Address: 16, Length: 512 },
+        OutputLength: 0,
+      }),
   }
   for (const [what, lie] of Object.entries(lies)) {
     it(`ends a driver that ${what}`, async () => {
@@ -166,16 +210,24 @@ describe('lies', () => {
 })
 
 describe('IRPs, whatever drivers do', () => {
-  const step = fc.record({ who: fc.constantFrom('storahci', 'disk', 'partmgr'), what: fc.constantFrom('act', 'act', 'act', 'die', 'read', 'cancel') })
+  const step = fc.record({
+    who: fc.constantFrom('storahci', 'disk', 'partmgr'),
+    what: fc.constantFrom('act', 'act', 'act', 'die', 'read', 'cancel'),
+  })
   it('are never lost and never end twice', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.integer({ min: 0, max: 7 }), async (steps, notify) => {
         const pending = new Map<FakeDriver, (() => void)[]>()
-        const later = (driver: FakeDriver, act: () => void) => void pending.set(driver, [...(pending.get(driver) ?? []), act])
+        const later = (driver: FakeDriver, act: () => void) =>
+          void pending.set(driver, [...(pending.get(driver) ?? []), act])
         const { world, lower } = await started(notify)
         const act = (name: string): Behaviour => ({
-          request: (driver, packet) => later(driver, () => (name === 'storahci' ? driver.complete(packet.Id, 0, 4096) : driver.forward(packet, lower[name], notify))),
-          completed: (driver, packet) => later(driver, () => driver.complete(packet.Id, packet.Status, packet.Information)),
+          request: (driver, packet) =>
+            later(driver, () =>
+              name === 'storahci' ? driver.complete(packet.Id, 0, 4096) : driver.forward(packet, lower[name], notify),
+            ),
+          completed: (driver, packet) =>
+            later(driver, () => driver.complete(packet.Id, packet.Status, packet.Information)),
           cancel: () => {},
         })
         for (const name of ['storahci', 'disk', 'partmgr']) Object.assign(world.behaviours[name], act(name))
@@ -186,8 +238,10 @@ describe('IRPs, whatever drivers do', () => {
             reads++
             void world.read('\\Device\\Port').then(() => ends++)
           } else if (what === 'die') void world.kill(who)
-          else if (what === 'cancel') { const [irp] = world.io.irps.all(); if (irp) world.io.irps.cancel(irp) }
-          else pending.get(world.driver(who))?.shift()?.()
+          else if (what === 'cancel') {
+            const [irp] = world.io.irps.all()
+            if (irp) world.io.irps.cancel(irp)
+          } else pending.get(world.driver(who))?.shift()?.()
           await world.settle(2)
         }
         for (let i = 0; i < 400 && ends < reads; i++) {

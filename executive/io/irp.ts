@@ -158,8 +158,12 @@ export class IrpTable {
       request.signal?.addEventListener('abort', () => void this.cancel(irp))
       this.push(irp, {
         device: request.top ? request.device.top() : request.device,
-        major: request.major, minor: request.minor ?? 0, flags: request.flags ?? 0, parameters: request.parameters,
-        offset: 0, length: request.mdl?.ByteCount ?? 0,
+        major: request.major,
+        minor: request.minor ?? 0,
+        flags: request.flags ?? 0,
+        parameters: request.parameters,
+        offset: 0,
+        length: request.mdl?.ByteCount ?? 0,
       })
       if (request.signal?.aborted) this.cancel(irp)
     })
@@ -190,16 +194,27 @@ export class IrpTable {
     const mdl = this.judge.bufferOf(driver, packet)
     const request: IrpRequest = {
       device: device as DeviceObject,
-      major: packet.MajorFunction, minor: packet.MinorFunction, flags: packet.Flags, parameters: packet.Parameters,
-      requestor: 'system', mdl, input: packet.Input, outputLength: packet.OutputLength,
+      major: packet.MajorFunction,
+      minor: packet.MinorFunction,
+      flags: packet.Flags,
+      parameters: packet.Parameters,
+      requestor: 'system',
+      mdl,
+      input: packet.Input,
+      outputLength: packet.OutputLength,
     }
     const irp = this.make(request, driver, packet.LocalId, parent)
     driver.requests.set(packet.LocalId, irp)
     if (parent) parent.children++
     if (!device) return this.unwind(irp, result(NT_STATUS.STATUS_DEVICE_REMOVED))
     this.push(irp, {
-      device, major: request.major, minor: request.minor ?? 0, flags: packet.Flags, parameters: packet.Parameters,
-      offset: 0, length: mdl?.ByteCount ?? 0,
+      device,
+      major: request.major,
+      minor: request.minor ?? 0,
+      flags: packet.Flags,
+      parameters: packet.Parameters,
+      offset: 0,
+      length: mdl?.ByteCount ?? 0,
     })
   }
   cancelRequest(driver: DriverObject, localId: number): void {
@@ -208,12 +223,25 @@ export class IrpTable {
   }
 
   // ---------------------------------------------------------------- down
-  private push(irp: Irp, view: Pick<Level, 'device' | 'major' | 'minor' | 'flags' | 'parameters' | 'offset' | 'length'>, driver = view.device.driver): void {
+  private push(
+    irp: Irp,
+    view: Pick<Level, 'device' | 'major' | 'minor' | 'flags' | 'parameters' | 'offset' | 'length'>,
+    driver = view.device.driver,
+  ): void {
     const { device } = view
     if (device.removed || !driver.accepting) return this.unwind(irp, result(statusOfRemoved(irp, device, driver)))
-    if (driver.irps.has(irp.id) || ++irp.hops > HOPS_MAX) return this.unwind(irp, result(NT_STATUS.STATUS_INVALID_DEVICE_REQUEST))
+    if (driver.irps.has(irp.id) || ++irp.hops > HOPS_MAX)
+      return this.unwind(irp, result(NT_STATUS.STATUS_INVALID_DEVICE_REQUEST))
     const level: Level = {
-      ...view, driver, notify: 0, waiting: false, orphaned: false, sent: false, recalled: false, life: 0, context: undefined,
+      ...view,
+      driver,
+      notify: 0,
+      waiting: false,
+      orphaned: false,
+      sent: false,
+      recalled: false,
+      life: 0,
+      context: undefined,
     }
     irp.levels.push(level)
     driver.irps.set(irp.id, irp)
@@ -233,13 +261,21 @@ export class IrpTable {
     const { mdl, requestor } = request
     driver.send(
       {
-        kind: 'Request', Id: irp.id, Device: device.handle,
+        kind: 'Request',
+        Id: irp.id,
+        Device: device.handle,
         File: request.file && request.file.device?.driver === driver ? request.file.number : 0,
-        MajorFunction: level.major, MinorFunction: level.minor, Flags: level.flags, Parameters: parameters,
-        Input: request.input, Mdl: mdl && sliceMdl(mdl, level.offset, level.length), OutputLength: request.outputLength ?? 0,
+        MajorFunction: level.major,
+        MinorFunction: level.minor,
+        Flags: level.flags,
+        Parameters: parameters,
+        Input: request.input,
+        Mdl: mdl && sliceMdl(mdl, level.offset, level.length),
+        OutputLength: request.outputLength ?? 0,
         RequestorMode: requestor === 'system' ? 0 : requestor.pid,
       },
-      level, request.recovery === true,
+      level,
+      request.recovery === true,
     )
   }
   private grantNamed(driver: DriverObject, parameters: Parameters): void {
@@ -259,8 +295,12 @@ export class IrpTable {
     const device = this.ex.io.deviceByHandle(packet.Device)
     const hasBuffer = irp.request.mdl !== undefined
     const view = {
-      major: packet.MajorFunction, minor: packet.MinorFunction, flags: packet.Flags, parameters: packet.Parameters,
-      offset: hasBuffer ? level.offset + packet.BufferOffset : 0, length: hasBuffer ? packet.BufferLength : 0,
+      major: packet.MajorFunction,
+      minor: packet.MinorFunction,
+      flags: packet.Flags,
+      parameters: packet.Parameters,
+      offset: hasBuffer ? level.offset + packet.BufferOffset : 0,
+      length: hasBuffer ? packet.BufferLength : 0,
     }
     if (!wantsAny(packet.Notify)) this.pop(irp)
     else {
@@ -275,7 +315,8 @@ export class IrpTable {
   complete(driver: DriverObject, packet: Packet<'Complete'>): void {
     const irp = driver.irps.get(packet.Id)
     const level = irp?.holder
-    if (!irp || !level || level.driver !== driver || !level.sent) return this.fault(driver, `completes IRP ${packet.Id}, which it does not hold`)
+    if (!irp || !level || level.driver !== driver || !level.sent)
+      return this.fault(driver, `completes IRP ${packet.Id}, which it does not hold`)
     const lie = this.judge.ofCompletion(driver, packet, irp, level) ?? this.commit(driver, irp, packet)
     if (lie !== undefined) return this.fault(driver, `completes IRP ${packet.Id}: ${lie}`)
     this.pop(irp)
@@ -324,8 +365,16 @@ export class IrpTable {
     const Response = this.visible(level.driver, outcome.response)
     this.deadlines.arm(irp, irp.request.deadlineMs ?? patienceOf(level.device, level.major))
     level.driver.send(
-      { kind: 'IoCompleted', Id: irp.id, Local: false, Status: outcome.Status, Information: outcome.Information, Response },
-      undefined, irp.request.recovery === true,
+      {
+        kind: 'IoCompleted',
+        Id: irp.id,
+        Local: false,
+        Status: outcome.Status,
+        Information: outcome.Information,
+        Response,
+      },
+      undefined,
+      irp.request.recovery === true,
     )
   }
   /** Handles in an answer become known to its receiver. */
@@ -352,10 +401,14 @@ export class IrpTable {
   }
   private finalOf(irp: Irp, outcome: IrpResult): IrpResult {
     const { request } = irp
-    if (irp.timedOut && !irp.cancelled && outcome.Status === NT_STATUS.STATUS_CANCELLED) return result(NT_STATUS.STATUS_IO_TIMEOUT)
+    if (irp.timedOut && !irp.cancelled && outcome.Status === NT_STATUS.STATUS_CANCELLED)
+      return result(NT_STATUS.STATUS_IO_TIMEOUT)
     const asked = { major: request.major, minor: request.minor ?? 0, parameters: request.parameters }
     if (!outcome.response || answerSuits(asked, outcome.response)) return outcome
-    this.ex.env.log.warn('an answer of another kind was dropped', { major: request.major, answer: outcome.response.kind })
+    this.ex.env.log.warn('an answer of another kind was dropped', {
+      major: request.major,
+      answer: outcome.response.kind,
+    })
     return { Status: outcome.Status, Information: outcome.Information }
   }
   private answerDriver(irp: Irp, driver: DriverObject, final: IrpResult): void {
@@ -410,7 +463,8 @@ export class IrpTable {
   // ---------------------------------------------------------------- death
   /** At the moment of death: what waits for notice will not get it, and what the driver asked is not wanted any more. */
   orphan(driver: DriverObject): Irp[] {
-    for (const irp of driver.irps.values()) for (const level of irp.levels) if (level.driver === driver && level.waiting) level.orphaned = true
+    for (const irp of driver.irps.values())
+      for (const level of irp.levels) if (level.driver === driver && level.waiting) level.orphaned = true
     const own = [...driver.requests.values()]
     driver.requests.clear()
     for (const irp of own) {
@@ -440,11 +494,14 @@ export class IrpTable {
   }
   private mayReissue(irp: Irp, level: Level): boolean {
     const { request } = irp
-    if (!level.driver.accepting || level.device.removed || request.recovery || irp.reissues >= REISSUES_MAX) return false
+    if (!level.driver.accepting || level.device.removed || request.recovery || irp.reissues >= REISSUES_MAX)
+      return false
     if (isReplayed(level)) return false
     if (!level.sent) return true
     const own = level.major === request.major && request.idempotent !== undefined
-    return own ? request.idempotent === true : repeatable(level.device, level.major, level.minor, level.parameters, request.mdl !== undefined)
+    return own
+      ? request.idempotent === true
+      : repeatable(level.device, level.major, level.minor, level.parameters, request.mdl !== undefined)
   }
   private reissue(irp: Irp, level: Level): void {
     if (level.sent) irp.reissues++

@@ -101,7 +101,10 @@ function sizeOf(packet: ServerPacket): number {
     case 'Request':
       return PACKET_BYTES + (packet.Input?.byteLength ?? 0) + (packet.Mdl?.Runs.length ?? 0) * 5
     case 'IoCompleted':
-      return PACKET_BYTES + (packet.Response?.kind === 'Data' ? packet.Response.Bytes.byteLength : packet.Response ? 2048 : 0)
+      return (
+        PACKET_BYTES +
+        (packet.Response?.kind === 'Data' ? packet.Response.Bytes.byteLength : packet.Response ? 2048 : 0)
+      )
     default:
       return 16
   }

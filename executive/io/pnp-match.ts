@@ -37,7 +37,8 @@ export class ServiceDatabase {
   imageOf(service: string): string {
     const path = this.key(`Services\\${service}`)?.text('ImagePath') ?? service
     const image = path.slice(path.lastIndexOf('\\') + 1).replace(/\.(sys|exe)$/i, '')
-    if (image === '' || !this.ex.root.manifest.images[image]) throw new StatusError('STATUS_OBJECT_NAME_NOT_FOUND', service)
+    if (image === '' || !this.ex.root.manifest.images[image])
+      throw new StatusError('STATUS_OBJECT_NAME_NOT_FOUND', service)
     return image
   }
   restartOf(image: string): RestartPolicy {
@@ -50,11 +51,21 @@ export class ServiceDatabase {
     const service = enumKey?.text('Service') ?? this.byIds([...node.hardwareIds, ...node.compatibleIds])
     const setupClass = enumKey?.text('Class') ?? (service && this.classOf(service))
     const classKey = setupClass ? this.key(`Control\\Class\\${setupClass}`) : undefined
-    const subjects = [service, setupClass, ...node.hardwareIds, ...node.compatibleIds].filter((name) => name !== undefined)
+    const subjects = [service, setupClass, ...node.hardwareIds, ...node.compatibleIds].filter(
+      (name) => name !== undefined,
+    )
     return {
       service,
-      lower: union(enumKey?.texts('LowerFilters'), classKey?.texts('LowerFilters'), this.filters('lowerFilterOf', subjects, service)),
-      upper: union(enumKey?.texts('UpperFilters'), classKey?.texts('UpperFilters'), this.filters('upperFilterOf', subjects, service)),
+      lower: union(
+        enumKey?.texts('LowerFilters'),
+        classKey?.texts('LowerFilters'),
+        this.filters('lowerFilterOf', subjects, service),
+      ),
+      upper: union(
+        enumKey?.texts('UpperFilters'),
+        classKey?.texts('UpperFilters'),
+        this.filters('upperFilterOf', subjects, service),
+      ),
     }
   }
   private byIds(ids: readonly string[]): string | undefined {
@@ -70,11 +81,16 @@ export class ServiceDatabase {
   }
   private filters(side: string, subjects: readonly string[], service: string | undefined): string[] {
     return this.images()
-      .filter(([name, nt]) => name !== service && stringsOf(nt[side]).some((of) => subjects.some((subject) => same(of, subject))))
+      .filter(
+        ([name, nt]) =>
+          name !== service && stringsOf(nt[side]).some((of) => subjects.some((subject) => same(of, subject))),
+      )
       .map(([name]) => name)
   }
   private images(): [string, NtSection][] {
-    return Object.entries(this.ex.root.manifest.images).flatMap(([name, { nt }]) => (nt ? [[name, nt] as [string, NtSection]] : []))
+    return Object.entries(this.ex.root.manifest.images).flatMap(([name, { nt }]) =>
+      nt ? [[name, nt] as [string, NtSection]] : [],
+    )
   }
   private key(path: string): Key | undefined {
     return this.ex.cm?.find(`${CONTROL_SET}\\${path}`)
@@ -88,6 +104,7 @@ const numberOr = (value: unknown, otherwise: number): number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : otherwise
 function union(...lists: (readonly string[] | undefined)[]): string[] {
   const names = new Map<string, string>()
-  for (const name of lists.flatMap((list) => list ?? [])) if (!names.has(name.toUpperCase())) names.set(name.toUpperCase(), name)
+  for (const name of lists.flatMap((list) => list ?? []))
+    if (!names.has(name.toUpperCase())) names.set(name.toUpperCase(), name)
   return [...names.values()]
 }

@@ -20,7 +20,9 @@ export type NodeState =
   | 'DeviceNodeRemoved'
 
 const STARTED: ReadonlySet<NodeState> = new Set([
-  'DeviceNodeStarted', 'DeviceNodeEnumeratePending', 'DeviceNodeEnumerateCompletion',
+  'DeviceNodeStarted',
+  'DeviceNodeEnumeratePending',
+  'DeviceNodeEnumerateCompletion',
 ])
 
 export class DeviceNode {

@@ -43,7 +43,12 @@ export class Relations {
     node.enter('DeviceNodeEnumeratePending')
     const target = replay?.device ?? node.physicalDevice
     const options = replay ? { recovery: true } : { top: true }
-    const result = await this.steps.pnp(target, IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS, { kind: 'QueryDeviceRelations', Type: BUS_RELATIONS }, options)
+    const result = await this.steps.pnp(
+      target,
+      IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS,
+      { kind: 'QueryDeviceRelations', Type: BUS_RELATIONS },
+      options,
+    )
     if (result.Status === NT_STATUS.STATUS_NOT_SUPPORTED || result.Status === NT_STATUS.STATUS_INVALID_DEVICE_REQUEST) {
       node.enter('DeviceNodeEnumerateCompletion')
       return []
@@ -71,7 +76,11 @@ export class Relations {
   }
 
   // ---------------------------------------------------------------- ids
-  private async identify(node: DeviceNode, devices: readonly DeviceObject[], replay: Replay | undefined): Promise<Identity[]> {
+  private async identify(
+    node: DeviceNode,
+    devices: readonly DeviceObject[],
+    replay: Replay | undefined,
+  ): Promise<Identity[]> {
     const identities = await Promise.all(
       devices.map(async (device) => {
         const known = device.physicalNode
@@ -79,7 +88,8 @@ export class Relations {
       }),
     )
     for (const [i, identity] of identities.entries())
-      if (!identity) this.ex.env.log.warn('a device without ids', { node: node.instancePath, handle: devices[i].handle })
+      if (!identity)
+        this.ex.env.log.warn('a device without ids', { node: node.instancePath, handle: devices[i].handle })
     return identities.filter((identity) => identity !== undefined)
   }
   private async ask(device: DeviceObject, recovery: boolean): Promise<Identity | undefined> {
@@ -107,7 +117,9 @@ export class Relations {
         this.forget(child)
       }
     }
-    return found.flatMap((identity) => (identity.device.physicalNode || identity.device.removed ? [] : this.add(node, identity)))
+    return found.flatMap((identity) =>
+      identity.device.physicalNode || identity.device.removed ? [] : this.add(node, identity),
+    )
   }
   private forget(child: DeviceNode): void {
     child.enter('DeviceNodeRemoved')

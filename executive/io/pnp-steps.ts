@@ -28,8 +28,20 @@ export class PnpSteps {
     this.ex = ex
   }
 
-  pnp(device: DeviceObject, minor: number, parameters: Parameters, options: { top?: boolean; recovery?: boolean; deadlineMs?: number } = {}): Promise<IrpResult> {
-    return this.ex.io.irps.submit({ device, major: IRP_MJ.IRP_MJ_PNP, minor, parameters, requestor: 'system', ...options })
+  pnp(
+    device: DeviceObject,
+    minor: number,
+    parameters: Parameters,
+    options: { top?: boolean; recovery?: boolean; deadlineMs?: number } = {},
+  ): Promise<IrpResult> {
+    return this.ex.io.irps.submit({
+      device,
+      major: IRP_MJ.IRP_MJ_PNP,
+      minor,
+      parameters,
+      requestor: 'system',
+      ...options,
+    })
   }
 
   // ---------------------------------------------------------------- load, AddDevice
@@ -75,17 +87,33 @@ export class PnpSteps {
   /** AddDevice is a request to the driver, not to a device; it travels as one to the physical device, addressed by its parameters. */
   async replayAddDevice(node: DeviceNode, driver: DriverObject, Restart: boolean): Promise<NTSTATUS> {
     const result = await this.ex.io.irps.submitToDriver(driver, {
-      device: node.physicalDevice, major: IRP_MJ.IRP_MJ_ADD_DEVICE, requestor: 'system', recovery: Restart,
-      parameters: { kind: 'AddDevice', PhysicalDevice: node.physicalDevice.handle, InstancePath: node.instancePath, Restart },
+      device: node.physicalDevice,
+      major: IRP_MJ.IRP_MJ_ADD_DEVICE,
+      requestor: 'system',
+      recovery: Restart,
+      parameters: {
+        kind: 'AddDevice',
+        PhysicalDevice: node.physicalDevice.handle,
+        InstancePath: node.instancePath,
+        Restart,
+      },
     })
     return result.Status
   }
 
   // ---------------------------------------------------------------- resources
   async assign(node: DeviceNode): Promise<boolean> {
-    const result = await this.pnp(node.physicalDevice, IRP_MN.IRP_MN_QUERY_RESOURCE_REQUIREMENTS, { kind: 'None' }, { top: true })
-    const alternatives = NT_SUCCESS(result.Status) && result.response?.kind === 'Requirements' ? result.response.Alternatives : []
-    const resources = alternatives.length ? this.ex.io.arbiter.assign(node, alternatives, (memory) => this.linesOf(memory)) : []
+    const result = await this.pnp(
+      node.physicalDevice,
+      IRP_MN.IRP_MN_QUERY_RESOURCE_REQUIREMENTS,
+      { kind: 'None' },
+      { top: true },
+    )
+    const alternatives =
+      NT_SUCCESS(result.Status) && result.response?.kind === 'Requirements' ? result.response.Alternatives : []
+    const resources = alternatives.length
+      ? this.ex.io.arbiter.assign(node, alternatives, (memory) => this.linesOf(memory))
+      : []
     if (!resources) return this.failed(node, 'resources', NT_STATUS.STATUS_CONFLICTING_ADDRESSES)
     node.resources = resources
     node.machineDevice = this.dmaDeviceOf(resources)
@@ -94,8 +122,11 @@ export class PnpSteps {
   }
   /** The machine's device whose registers are in one of these windows. */
   private machineDeviceOf(resources: readonly Resource[]): string | undefined {
-    const inside = (base: number) => resources.some((one) => one.kind === 'Memory' && base >= one.Start && base < one.Start + one.Length)
-    return Object.keys(this.ex.root.manifest.devices).find((name) => this.ex.root.manifest.devices[name].mmio.some(({ base }) => inside(base)))
+    const inside = (base: number) =>
+      resources.some((one) => one.kind === 'Memory' && base >= one.Start && base < one.Start + one.Length)
+    return Object.keys(this.ex.root.manifest.devices).find((name) =>
+      this.ex.root.manifest.devices[name].mmio.some(({ base }) => inside(base)),
+    )
   }
   private dmaDeviceOf(resources: readonly Resource[]): string | undefined {
     // A window that others' windows are cut from (a bus) is no device's own.
@@ -117,7 +148,9 @@ export class PnpSteps {
     node.enter('DeviceNodeStartPending')
     const status = await this.patiently(node, node.functionDriver ?? node.physicalDevice.driver, async () => {
       await this.openHardware(node)
-      const result = await this.pnp(node.physicalDevice, IRP_MN.IRP_MN_START_DEVICE, startParameters(node), { top: true })
+      const result = await this.pnp(node.physicalDevice, IRP_MN.IRP_MN_START_DEVICE, startParameters(node), {
+        top: true,
+      })
       return result.Status
     })
     if (!NT_SUCCESS(status)) {

@@ -66,7 +66,12 @@ export class PlugAndPlay {
     driver.state = 'loaded'
     driver.internal = (irp) => this.ex.io.irps.completeInternal(irp, rootStatus(irp))
     this.ex.io.driverTable.add(driver)
-    const { device } = this.ex.io.devices.create(driver, { DeviceType: FILE_DEVICE_UNKNOWN, Characteristics: 0, Flags: 0, Exclusive: false })
+    const { device } = this.ex.io.devices.create(driver, {
+      DeviceType: FILE_DEVICE_UNKNOWN,
+      Characteristics: 0,
+      Flags: 0,
+      Exclusive: false,
+    })
     const root = new DeviceNode(device, ROOT_ID, '0', undefined)
     root.hardwareIds = [ROOT_PATH]
     device.physicalNode = root
@@ -178,7 +183,10 @@ export class PlugAndPlay {
   private async lowerBack(node: DeviceNode, driver: DriverObject): Promise<void> {
     const stack = stackOf(node.physicalDevice)
     const own = stack.findIndex((device) => device.driver === driver && device.attachedTo)
-    const lower = stack.slice(0, own < 0 ? 1 : own).map((device) => device.driver).filter((one) => one !== driver)
+    const lower = stack
+      .slice(0, own < 0 ? 1 : own)
+      .map((device) => device.driver)
+      .filter((one) => one !== driver)
     const back = Promise.all(lower.map(async (one) => one.recovered?.promise))
     const { clock } = this.ex.env
     let alarm: { cancel(): void } | undefined
@@ -210,10 +218,13 @@ export function deviceIn(node: DeviceNode, driver: DriverObject): DeviceObject |
 function related(node: DeviceNode, relation: number): DeviceNode {
   const siblings = node.parent?.children ?? []
   const found =
-    relation === RELATION.parent ? node.parent
-    : relation === RELATION.child ? node.children[0]
-    : relation === RELATION.sibling ? siblings[siblings.indexOf(node) + 1]
-    : undefined
+    relation === RELATION.parent
+      ? node.parent
+      : relation === RELATION.child
+        ? node.children[0]
+        : relation === RELATION.sibling
+          ? siblings[siblings.indexOf(node) + 1]
+          : undefined
   if (relation < RELATION.parent || relation > RELATION.sibling) throw new StatusError('STATUS_INVALID_PARAMETER')
   if (!found) throw new StatusError('STATUS_NO_MORE_ENTRIES')
   return found
@@ -221,7 +232,13 @@ function related(node: DeviceNode, relation: number): DeviceNode {
 /** The root bus has nothing to start and nothing to say. */
 function rootStatus(irp: Irp): NTSTATUS {
   const level = irp.holder
-  const quiet = [IRP_MN.IRP_MN_START_DEVICE, IRP_MN.IRP_MN_REMOVE_DEVICE, IRP_MN.IRP_MN_SURPRISE_REMOVAL] as readonly number[]
+  const quiet = [
+    IRP_MN.IRP_MN_START_DEVICE,
+    IRP_MN.IRP_MN_REMOVE_DEVICE,
+    IRP_MN.IRP_MN_SURPRISE_REMOVAL,
+  ] as readonly number[]
   if (level?.major === IRP_MJ.IRP_MJ_POWER) return NT_STATUS.STATUS_SUCCESS
-  return level?.major === IRP_MJ.IRP_MJ_PNP && quiet.includes(level.minor) ? NT_STATUS.STATUS_SUCCESS : NT_STATUS.STATUS_NOT_SUPPORTED
+  return level?.major === IRP_MJ.IRP_MJ_PNP && quiet.includes(level.minor)
+    ? NT_STATUS.STATUS_SUCCESS
+    : NT_STATUS.STATUS_NOT_SUPPORTED
 }

@@ -13,7 +13,10 @@ function real(entry: DRIVER_INITIALIZE) {
     main(world: World, badge: number, birth: 'fresh' | 'restart', name: string) {
       const env = fakeEnvironment({ name, birth, caps: { executive: 1 }, arenaBytes: 1 << 20 })
       const handlers = Object.fromEntries(
-        Object.entries(world.handlers).map(([key, handler]) => [key, (args: never) => (handler as (a: never, c: { badge: number }) => unknown)(args, { badge })]),
+        Object.entries(world.handlers).map(([key, handler]) => [
+          key,
+          (args: never) => (handler as (a: never, c: { badge: number }) => unknown)(args, { badge }),
+        ]),
       )
       env.provide(1, WdmServices, handlers as never)
       void main(env).catch((error) => world.env.lines.push({ level: 'error', message: `${name}: ${error}` }))
@@ -24,7 +27,9 @@ function real(entry: DRIVER_INITIALIZE) {
 describe('Io with real drivers', () => {
   const image = (nt: object) => ({ nt: { kind: 'driver', ...nt } })
   it('walks the root enumerator and survives its death', async () => {
-    const world = new World({ pnp: real(pnp) } as never, { images: { pnp: image({ hardwareIds: ['HTREE\\ROOT\\0'] }) } })
+    const world = new World({ pnp: real(pnp) } as never, {
+      images: { pnp: image({ hardwareIds: ['HTREE\\ROOT\\0'] }) },
+    })
     await world.io.pnp.enumerate('')
     const before = world.io.pnp.nodes().map((node) => node.instancePath)
     expect(before).to.include('Root\\PNP0303\\0')
@@ -33,6 +38,15 @@ describe('Io with real drivers', () => {
     expect(world.env.lines.filter(({ level }) => level === 'error')).to.deep.equal([])
     expect(world.io.drivers()[0].state).to.equal('loaded')
     expect(world.io.pnp.nodes().map((node) => node.instancePath)).to.deep.equal(before)
-    expect((await world.io.irps.submit({ device: world.device('\\Device\\pnp'), major: IRP_MJ.IRP_MJ_FLUSH_BUFFERS, parameters: { kind: 'None' }, requestor: 'system' })).Status).to.be.a('number')
+    expect(
+      (
+        await world.io.irps.submit({
+          device: world.device('\\Device\\pnp'),
+          major: IRP_MJ.IRP_MJ_FLUSH_BUFFERS,
+          parameters: { kind: 'None' },
+          requestor: 'system',
+        })
+      ).Status,
+    ).to.be.a('number')
   })
 })

@@ -2,8 +2,22 @@ import { expect } from 'chai'
 import type { DeviceNode } from './pnp-node.ts'
 import { type Requirement, ResourceArbiter } from './resources.ts'
 
-const need = (Type: string, Minimum: number, Maximum: number, Length: number, more: Partial<Requirement> = {}): Requirement => ({
-  Option: 0, Type, Minimum, Maximum, Length, Alignment: 1, Shared: false, Trigger: 'level', ...more,
+const need = (
+  Type: string,
+  Minimum: number,
+  Maximum: number,
+  Length: number,
+  more: Partial<Requirement> = {},
+): Requirement => ({
+  Option: 0,
+  Type,
+  Minimum,
+  Maximum,
+  Length,
+  Alignment: 1,
+  Shared: false,
+  Trigger: 'level',
+  ...more,
 })
 const none = () => []
 const lonely = () => ({ isAncestorOf: () => false }) as unknown as DeviceNode
@@ -18,7 +32,10 @@ describe('resource arbiter', () => {
   it('gives everything of a list back when one requirement cannot be met, and tries the next list', () => {
     const arbiter = new ResourceArbiter()
     arbiter.reserve('Interrupt', 3, 3)
-    const lists = [[need('Port', 0x60, 0x60, 1), need('Interrupt', 3, 3, 1)], [need('Port', 0x60, 0x60, 1), need('Interrupt', 4, 4, 1)]]
+    const lists = [
+      [need('Port', 0x60, 0x60, 1), need('Interrupt', 3, 3, 1)],
+      [need('Port', 0x60, 0x60, 1), need('Interrupt', 4, 4, 1)],
+    ]
     expect(arbiter.assign(lonely(), lists, none)!.map((one) => one.kind)).to.deep.equal(['Port', 'Interrupt'])
     expect(arbiter.assign(lonely(), lists, none)).to.equal(undefined)
   })
@@ -42,11 +59,16 @@ describe('resource arbiter', () => {
     const arbiter = new ResourceArbiter([{ base: 0xfebf1000, length: 0x1000 }])
     const anywhere = need('Memory', 0x1000, 0xffffffff, 0x1000, { Alignment: 0x1000 })
     const starts = [0, 1].map(() => arbiter.assign(lonely(), [[anywhere]], none)![0])
-    expect(starts).to.deep.equal([{ kind: 'Memory', Start: 0xfebf1000, Length: 0x1000 }, { kind: 'Memory', Start: 0x80000000, Length: 0x1000 }])
+    expect(starts).to.deep.equal([
+      { kind: 'Memory', Start: 0xfebf1000, Length: 0x1000 },
+      { kind: 'Memory', Start: 0x80000000, Length: 0x1000 },
+    ])
   })
   it('takes a message line of the device, else the alternative', () => {
     const arbiter = new ResourceArbiter()
-    const list = [[need('Interrupt', 0, 4095, 1, { Trigger: 'message' }), need('Interrupt', 9, 9, 1, { Option: 8, Shared: true })]]
+    const list = [
+      [need('Interrupt', 0, 4095, 1, { Trigger: 'message' }), need('Interrupt', 9, 9, 1, { Option: 8, Shared: true })],
+    ]
     expect(arbiter.assign(lonely(), list, () => [24])![0]).to.include({ Level: 24, Message: true })
     expect(arbiter.assign(lonely(), list, () => [24])![0]).to.include({ Level: 9, Message: false })
     expect(arbiter.assign(lonely(), [[need('Dma', 0, 3, 1)]], none)).to.equal(undefined)

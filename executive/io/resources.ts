@@ -71,7 +71,11 @@ export class ResourceArbiter {
   }
 
   /** Claims as it goes; gives all back when one requirement cannot be met. */
-  private tryList(node: DeviceNode, list: readonly Requirement[], lines: (memory: readonly Resource[]) => readonly number[]): Fit[] | undefined {
+  private tryList(
+    node: DeviceNode,
+    list: readonly Requirement[],
+    lines: (memory: readonly Resource[]) => readonly number[],
+  ): Fit[] | undefined {
     const fits: Fit[] = []
     const groups = groupsOf(list)
     // Interrupts last: which message lines there are follows from the memory.
@@ -102,9 +106,15 @@ export class ResourceArbiter {
     return undefined
   }
   private messageLine(node: DeviceNode, requirement: Requirement, lines: readonly number[]): number | undefined {
-    return lines.find((line) => !this.conflict(node, 'Interrupt', line, line + Math.max(1, requirement.Length) - 1, false))
+    return lines.find(
+      (line) => !this.conflict(node, 'Interrupt', line, line + Math.max(1, requirement.Length) - 1, false),
+    )
   }
-  private firstFit(node: DeviceNode, kind: Kind, { Minimum, Maximum, Length, Alignment, Shared }: Requirement): number | undefined {
+  private firstFit(
+    node: DeviceNode,
+    kind: Kind,
+    { Minimum, Maximum, Length, Alignment, Shared }: Requirement,
+  ): number | undefined {
     const length = kind === 'Interrupt' ? 1 : Math.max(1, Length)
     const align = Math.max(1, Alignment)
     const limit = Math.min(Maximum, LAST_OF[kind])
@@ -121,7 +131,9 @@ export class ResourceArbiter {
   }
   private freeWindow(node: DeviceNode, length: number, minimum: number, limit: number): number | undefined {
     const fits = ({ base, length: size }: MmioRange) => size === length && base >= minimum && base + length - 1 <= limit
-    return this.windows.find((window) => fits(window) && !this.conflict(node, 'Memory', window.base, window.base + length - 1, false))?.base
+    return this.windows.find(
+      (window) => fits(window) && !this.conflict(node, 'Memory', window.base, window.base + length - 1, false),
+    )?.base
   }
   private conflict(node: DeviceNode, kind: Kind, first: number, last: number, shared: boolean): Claim | undefined {
     return this.claims[kind].find((claim) => {
@@ -147,7 +159,11 @@ function fitOf(node: DeviceNode, kind: Kind, first: number, requirement: Require
   const resource: Resource =
     kind === 'Interrupt'
       ? {
-          kind, Level: first, Vector: vectorOf(first), Latched: message || requirement.Trigger === 'edge', Shared: requirement.Shared,
+          kind,
+          Level: first,
+          Vector: vectorOf(first),
+          Latched: message || requirement.Trigger === 'edge',
+          Shared: requirement.Shared,
           Message: message,
         }
       : { kind, Start: first, Length }

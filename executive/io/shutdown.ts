@@ -13,9 +13,14 @@ export async function shutdownIo(ex: Executive): Promise<void> {
   const devices = ex.io.devices.all().filter((device) => device.shutdownNotification)
   for (const device of devices.reverse()) {
     const result = await ex.io.irps.submit({
-      device, major: IRP_MJ.IRP_MJ_SHUTDOWN, parameters: { kind: 'None' }, requestor: 'system', deadlineMs: SHUTDOWN_PATIENCE_MS,
+      device,
+      major: IRP_MJ.IRP_MJ_SHUTDOWN,
+      parameters: { kind: 'None' },
+      requestor: 'system',
+      deadlineMs: SHUTDOWN_PATIENCE_MS,
     })
-    if (!NT_SUCCESS(result.Status)) ex.env.log.warn('shutdown notification failed', { device: device.handle, status: statusName(result.Status) })
+    if (!NT_SUCCESS(result.Status))
+      ex.env.log.warn('shutdown notification failed', { device: device.handle, status: statusName(result.Status) })
   }
   await ex.io.recovery.stopAll()
 }

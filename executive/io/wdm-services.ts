@@ -23,7 +23,14 @@ const SECTOR = 512
 const READ_VOLUME_MAX = 64 * 1024
 
 export function wdmHandlers(ex: Executive): WdmHandlers {
-  return { ...packetHandlers(ex), ...deviceHandlers(ex), ...nameHandlers(ex), ...hardwareHandlers(ex), ...volumeHandlers(ex), ...stateHandlers(ex) }
+  return {
+    ...packetHandlers(ex),
+    ...deviceHandlers(ex),
+    ...nameHandlers(ex),
+    ...hardwareHandlers(ex),
+    ...volumeHandlers(ex),
+    ...stateHandlers(ex),
+  }
 }
 const driverOf = (ex: Executive, { badge }: Caller): DriverObject => ex.io.driverTable.adopt(ex.ps.byBadge(badge))
 
@@ -74,7 +81,14 @@ function take(ex: Executive, driver: DriverObject, packets: readonly DriverPacke
 // -------------------------------------------------------------------- devices
 function deviceHandlers(
   ex: Executive,
-): Part<'WdmCreateDevice' | 'WdmSetDeviceFlags' | 'WdmDeleteDevice' | 'WdmAttachDeviceToDeviceStack' | 'WdmDetachDevice' | 'WdmGetDevice'> {
+): Part<
+  | 'WdmCreateDevice'
+  | 'WdmSetDeviceFlags'
+  | 'WdmDeleteDevice'
+  | 'WdmAttachDeviceToDeviceStack'
+  | 'WdmDetachDevice'
+  | 'WdmGetDevice'
+> {
   const { devices } = ex.io
   return {
     WdmCreateDevice(request, caller) {
@@ -127,7 +141,9 @@ function nameHandlers(ex: Executive): Part<'WdmGetDeviceObjectPointer' | 'WdmQue
       return { Info: top.info }
     },
     WdmQueryDevices({ DeviceType }) {
-      const named = devices.all().filter((device) => device.directory && (DeviceType === 0 || device.DeviceType === DeviceType))
+      const named = devices
+        .all()
+        .filter((device) => device.directory && (DeviceType === 0 || device.DeviceType === DeviceType))
       return { Names: named.slice(0, QUERY_DEVICES_MAX).map((device) => devices.pathOf(device)) }
     },
     WdmGetDeviceProperty({ Device, Property }, caller) {
@@ -143,7 +159,9 @@ function nameHandlers(ex: Executive): Part<'WdmGetDeviceObjectPointer' | 'WdmQue
 }
 
 // -------------------------------------------------------------------- hardware
-function hardwareHandlers(ex: Executive): Part<'WdmConnectInterrupt' | 'WdmEnablePort' | 'WdmMapIoMemory' | 'WdmInvalidateDeviceRelations'> {
+function hardwareHandlers(
+  ex: Executive,
+): Part<'WdmConnectInterrupt' | 'WdmEnablePort' | 'WdmMapIoMemory' | 'WdmInvalidateDeviceRelations'> {
   const { devices, hardware, pnp } = ex.io
   return {
     async WdmConnectInterrupt({ Device, Vector }, caller) {
@@ -166,7 +184,9 @@ function hardwareHandlers(ex: Executive): Part<'WdmConnectInterrupt' | 'WdmEnabl
 }
 
 // -------------------------------------------------------------------- file systems
-function volumeHandlers(ex: Executive): Part<'WdmRegisterFileSystem' | 'WdmRegisterShutdownNotification' | 'WdmReadVolume' | 'WdmFlushVolume'> {
+function volumeHandlers(
+  ex: Executive,
+): Part<'WdmRegisterFileSystem' | 'WdmRegisterShutdownNotification' | 'WdmReadVolume' | 'WdmFlushVolume'> {
   const { devices } = ex.io
   return {
     WdmRegisterFileSystem({ Device }, caller) {
@@ -189,7 +209,8 @@ function volumeHandlers(ex: Executive): Part<'WdmRegisterFileSystem' | 'WdmRegis
     async WdmReadVolume({ StorageDevice, Offset, Address, Length }, caller) {
       const driver = driverOf(ex, caller)
       const storage = mountedBy(ex, driver, StorageDevice)
-      if (Offset < 0 || Offset % SECTOR !== 0 || Length % SECTOR !== 0 || Length > READ_VOLUME_MAX) throw new StatusError('STATUS_INVALID_PARAMETER')
+      if (Offset < 0 || Offset % SECTOR !== 0 || Length % SECTOR !== 0 || Length > READ_VOLUME_MAX)
+        throw new StatusError('STATUS_INVALID_PARAMETER')
       const bytes = arenaBytes(driver, Address, Length)
       await whileWaiting(driver, () => ex.cc.readVolume(storage, Offset, bytes))
       return {}
@@ -234,7 +255,8 @@ function stateHandlers(ex: Executive): Part<'WdmParkState' | 'WdmQueryParkedStat
     WdmParkState({ Key, State }, caller) {
       const { parked } = driverOf(ex, caller)
       if (State.byteLength === 0) parked.delete(Key)
-      else if (!parked.has(Key) && parked.size >= PARKED_KEYS_MAX) throw new StatusError('STATUS_INSUFFICIENT_RESOURCES')
+      else if (!parked.has(Key) && parked.size >= PARKED_KEYS_MAX)
+        throw new StatusError('STATUS_INSUFFICIENT_RESOURCES')
       else parked.set(Key, State.slice())
       return {}
     },
