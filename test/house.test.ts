@@ -97,7 +97,11 @@ describe('a system from start to end', function () {
     expect(await system.enter('help')).include('copy FROM TO')
     const names = (await system.ps()).map(({ name }) => name)
     expect(names).include.members(['i8042', 'display', 'panel', 'executive', 'smss', 'ntcmd'])
-    expect(await system.shutdown()).deep.equal({ code: 0, signal: null })
+    expect({ ...(await system.shutdown()), err: system.stderr.replace(/^neptune: made a .*\n/, '') }).deep.equal({
+      code: 0,
+      signal: null,
+      err: '',
+    })
     expect(system.screen().match(/>help$/gm)).lengthOf(1)
     await system.expectNothingLeft()
   })

@@ -38,8 +38,8 @@ export async function bootForBench(): Promise<BenchSystem> {
   const output = new Output(child)
   try {
     // The line's echo is the proof of a prompt: it is typed only then.
-    child.stdin?.write('rem\n')
-    await output.until(/>rem/, PATIENCE_MS)
+    child.stdin?.write('pwd\n')
+    await output.until(/>pwd/, PATIENCE_MS)
   } catch (error) {
     await end(child, folder)
     throw error

@@ -42,8 +42,9 @@ export interface Ended {
 }
 /** From start to prompt, and for one command, on a machine that does other things as well. */
 const PATIENCE_MS = 90_000
-/** The panel types a line only at a prompt; `rem` does nothing, and its echo proves that there was one. */
-const MARK = 'rem'
+/** The panel types a line only at a prompt: the echo of this harmless one proves that the line before has ended. */
+const MARK = 'pwd'
+const MARKED = />pwd$/m
 
 const running = new Set<System>()
 
@@ -64,7 +65,6 @@ export class System {
   readonly ended: Promise<Ended>
   stderr = ''
   private output = ''
-  private marks = 0
   private wake: () => void = () => {}
   private over = false
   private seen: ProcessId[] = []
@@ -135,20 +135,20 @@ export class System {
     })
   }
   async waitForPrompt(): Promise<void> {
-    const mark = `${MARK} ${++this.marks}`
-    this.type(mark)
-    await this.waitFor(new RegExp(`>${mark}$`, 'm'))
+    const from = this.output.length
+    this.type(MARK)
+    await this.waitFor(MARKED, from)
     this.seen = [...this.seen, ...this.processes()]
   }
   /** Types a line and returns what it printed: the rows between its echo and the next prompt. */
   async enter(line: string): Promise<string> {
     const from = this.output.length
     this.type(line)
-    const mark = `${MARK} ${++this.marks}`
-    this.type(mark)
-    const text = await this.waitFor(new RegExp(`>${mark}$`, 'm'), from)
+    this.type(MARK)
+    const text = await this.waitFor(MARKED, from)
     const rows = text.split('\n')
-    return rows.slice(1, -1).join('\n')
+    const echo = rows.findIndex((row) => row.endsWith(`>${line}`))
+    return rows.slice(echo + 1, -1).join('\n')
   }
 
   async ps(): Promise<ProcessInfo[]> {
