@@ -5,8 +5,7 @@ import { NT_STATUS, StatusError, statusName } from '#rtl'
 import { expect } from 'chai'
 import { DriverEntry } from '../../drivers/filesystems/fatfs/index.ts'
 import { type FakeExecutive, fakeExecutive } from '../../lib/wdm/fake-executive.ts'
-import { toolPath } from './oracles.ts'
-import { ImageFolder } from './oracles.ts'
+import { ImageFolder, toolPath } from './oracles.ts'
 import { bareVolume } from './volume-maker.ts'
 
 type Complete = Extract<DriverPacket, { kind: 'Complete' }>
@@ -179,6 +178,20 @@ describe('fatfs, the driver', () => {
     const folder = new ImageFolder()
     expect(folder.complaints(machine.disk)).to.deep.equal({ lines: [], status: 0 })
     folder.remove()
+  })
+
+  it('dismounts under open files, which can then only be closed', async () => {
+    const machine = new Machine(bareVolume(16))
+    await machine.mount()
+    const { File } = await machine.create('\\open')
+    const volume = await machine.create('')
+    expect(status(await machine.control(volume.File, nt.FSCTL_LOCK_VOLUME))).to.equal('STATUS_ACCESS_DENIED')
+    expect(status(await machine.control(volume.File, nt.FSCTL_DISMOUNT_VOLUME))).to.equal('STATUS_SUCCESS')
+    expect(machine.disk[0x25]).to.equal(0)
+    expect(status(await machine.setEndOfFile(File, 100))).to.equal('STATUS_VOLUME_DISMOUNTED')
+    await machine.end(File)
+    await machine.end(volume.File)
+    expect(machine.executive.devices.has(machine.volume)).to.equal(false)
   })
 
   it('refuses what is no FAT volume', async () => {
