@@ -170,7 +170,7 @@ describe('death of a driver', () => {
     const world: World = new World({
       bad: {
         entry: async (driver) => {
-          driver.services.WdmDriverEntryFailed({ Status: NT_STATUS.STATUS_NO_SUCH_DEVICE }, driver.caller)
+          void driver.services.WdmDriverEntryFailed({ Status: NT_STATUS.STATUS_NO_SUCH_DEVICE }, driver.caller)
           await driver.world.kill('bad')
         },
       },
@@ -189,7 +189,7 @@ describe('death of a driver', () => {
     const noting = (name: string): Behaviour => ({
       entry: (driver) => {
         const Device = driver.create(`\\Device\\${name}`)
-        driver.services.WdmRegisterShutdownNotification({ Device }, driver.caller)
+        void driver.services.WdmRegisterShutdownNotification({ Device }, driver.caller)
       },
       request: (driver, packet) => {
         if (packet.MajorFunction === IRP_MJ.IRP_MJ_SHUTDOWN) order.push(name)

@@ -51,7 +51,7 @@ describe('IRPs', () => {
     void world.read('\\Device\\Port').then(() => {
       ended = true
     })
-    for (let microtasks = 0; microtasks < 60; microtasks++) await undefined
+    for (let microtasks = 0; microtasks < 60; microtasks++) await Promise.resolve()
     expect(ended).to.equal(true)
   })
   it('climbs back through those that wanted notice', async () => {

@@ -188,7 +188,10 @@ export class IrpTable {
   /** A driver's own request. A refusal of the world's kind is its result; a lie is the driver's end. */
   newRequest(driver: DriverObject, packet: Packet<'NewRequest'>): void {
     const lie = this.judge.ofRequest(driver, packet)
-    if (lie !== undefined) return this.fault(driver, lie)
+    if (lie !== undefined) {
+      this.fault(driver, lie)
+      return
+    }
     const device = this.ex.io.deviceByHandle(packet.Device)
     const parent = packet.Buffer.kind === 'Partial' ? driver.irps.get(packet.Buffer.Id) : undefined
     const mdl = this.judge.bufferOf(driver, packet)
@@ -206,7 +209,10 @@ export class IrpTable {
     const irp = this.make(request, driver, packet.LocalId, parent)
     driver.requests.set(packet.LocalId, irp)
     if (parent) parent.children++
-    if (!device) return this.unwind(irp, result(NT_STATUS.STATUS_DEVICE_REMOVED))
+    if (!device) {
+      this.unwind(irp, result(NT_STATUS.STATUS_DEVICE_REMOVED))
+      return
+    }
     this.push(irp, {
       device,
       major: request.major,
@@ -229,9 +235,14 @@ export class IrpTable {
     driver = view.device.driver,
   ): void {
     const { device } = view
-    if (device.removed || !driver.accepting) return this.unwind(irp, result(statusOfRemoved(irp, device, driver)))
-    if (driver.irps.has(irp.id) || ++irp.hops > HOPS_MAX)
-      return this.unwind(irp, result(NT_STATUS.STATUS_INVALID_DEVICE_REQUEST))
+    if (device.removed || !driver.accepting) {
+      this.unwind(irp, result(statusOfRemoved(irp, device, driver)))
+      return
+    }
+    if (driver.irps.has(irp.id) || ++irp.hops > HOPS_MAX) {
+      this.unwind(irp, result(NT_STATUS.STATUS_INVALID_DEVICE_REQUEST))
+      return
+    }
     const level: Level = {
       ...view,
       driver,
@@ -256,7 +267,10 @@ export class IrpTable {
     this.grantNamed(driver, parameters)
     level.context?.leave()
     level.context = contextOf(level)
-    if (driver.internal) return driver.internal(irp)
+    if (driver.internal) {
+      driver.internal(irp)
+      return
+    }
     const { request } = irp
     const { mdl, requestor } = request
     driver.send(
@@ -291,7 +305,10 @@ export class IrpTable {
     const irp = driver.irps.get(packet.Id)
     const level = irp?.holder
     const lie = this.judge.ofForward(driver, packet, irp, level)
-    if (lie !== undefined || !irp || !level) return this.fault(driver, lie ?? 'no such IRP')
+    if (lie !== undefined || !irp || !level) {
+      this.fault(driver, lie ?? 'no such IRP')
+      return
+    }
     const device = this.ex.io.deviceByHandle(packet.Device)
     const hasBuffer = irp.request.mdl !== undefined
     const view = {
@@ -307,7 +324,10 @@ export class IrpTable {
       level.notify = packet.Notify
       level.waiting = true
     }
-    if (!device) return this.unwind(irp, result(NT_STATUS.STATUS_DEVICE_REMOVED))
+    if (!device) {
+      this.unwind(irp, result(NT_STATUS.STATUS_DEVICE_REMOVED))
+      return
+    }
     this.push(irp, { device, ...view })
     if (irp.cancelled || irp.timedOut) this.sendCancel(irp)
   }
@@ -315,10 +335,15 @@ export class IrpTable {
   complete(driver: DriverObject, packet: Packet<'Complete'>): void {
     const irp = driver.irps.get(packet.Id)
     const level = irp?.holder
-    if (!irp || !level || level.driver !== driver || !level.sent)
-      return this.fault(driver, `completes IRP ${packet.Id}, which it does not hold`)
+    if (!irp || !level || level.driver !== driver || !level.sent) {
+      this.fault(driver, `completes IRP ${packet.Id}, which it does not hold`)
+      return
+    }
     const lie = this.judge.ofCompletion(driver, packet, irp, level) ?? this.commit(driver, irp, packet)
-    if (lie !== undefined) return this.fault(driver, `completes IRP ${packet.Id}: ${lie}`)
+    if (lie !== undefined) {
+      this.fault(driver, `completes IRP ${packet.Id}: ${lie}`)
+      return
+    }
     this.pop(irp)
     this.unwind(irp, { Status: packet.Status, Information: packet.Information, response: packet.Response })
   }
@@ -353,9 +378,15 @@ export class IrpTable {
   private unwind(irp: Irp, outcome: IrpResult): void {
     for (let level = irp.holder; level; level = irp.holder) {
       if (level.orphaned) {
-        if (!irp.committed && !irp.cancelled && this.mayReissue(irp, level)) return this.reissue(irp, level)
+        if (!irp.committed && !irp.cancelled && this.mayReissue(irp, level)) {
+          this.reissue(irp, level)
+          return
+        }
         if (!irp.committed && !irp.cancelled) outcome = TERMINATED
-      } else if (wantsNotice(level, irp, outcome)) return this.giveNotice(irp, level, outcome)
+      } else if (wantsNotice(level, irp, outcome)) {
+        this.giveNotice(irp, level, outcome)
+        return
+      }
       this.pop(irp)
     }
     this.end(irp, outcome)
@@ -434,7 +465,8 @@ export class IrpTable {
     if (level.life !== level.driver.life) return
     if (!level.sent) {
       this.pop(irp)
-      return this.unwind(irp, result(NT_STATUS.STATUS_CANCELLED))
+      this.unwind(irp, result(NT_STATUS.STATUS_CANCELLED))
+      return
     }
     this.deadlines.grace(irp)
     irp.cancelSentTo = level
@@ -483,8 +515,14 @@ export class IrpTable {
     }
   }
   private reissueOrEnd(irp: Irp, level: Level): void {
-    if (irp.cancelled) return this.settle(irp, result(NT_STATUS.STATUS_CANCELLED))
-    if (irp.committed) return this.settle(irp, TERMINATED)
+    if (irp.cancelled) {
+      this.settle(irp, result(NT_STATUS.STATUS_CANCELLED))
+      return
+    }
+    if (irp.committed) {
+      this.settle(irp, TERMINATED)
+      return
+    }
     if (this.mayReissue(irp, level)) this.reissue(irp, level)
     else this.settle(irp, TERMINATED)
   }
