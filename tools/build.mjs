@@ -146,10 +146,10 @@ export async function build({ only = [], force = false } = {}) {
   const hashOf = hashFiles()
   const stale = images.filter((image) => force || !isFresh(image, before, hashOf))
   const broken = missing.map((name) => ({ name, message: 'there is no such image' }))
-  if (stale.length > 0) await buildAll(stale, before, hashOf, broken, only)
+  if (stale.length > 0) await buildAll(stale, hashOf, broken, only)
   return { built: stale.length - broken.length + missing.length, broken, total: images.length }
 }
-async function buildAll(stale, before, hashOf, broken, only) {
+async function buildAll(stale, hashOf, broken, only) {
   fs.mkdirSync(out, { recursive: true })
   const esbuild = await import('esbuild')
   const done = {}

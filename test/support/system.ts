@@ -59,6 +59,19 @@ export async function endAllSystems(): Promise<void> {
   for (const system of [...running]) await system.end()
 }
 
+/** The screen's width; a longer line is echoed over several rows, each without the blanks at its end. */
+const COLUMNS = 80
+/** The first row behind the echo of a line typed at a prompt. */
+function afterEcho(rows: readonly string[], line: string): number {
+  const bare = (text: string) => text.replaceAll(' ', '')
+  for (let first = 0; first < rows.length; first++) {
+    let last = first + 1
+    while (rows[last - 1].length >= COLUMNS - 1 && !bare(rows.slice(first, last).join('')).endsWith(bare(`>${line}`))) last++
+    if (rows[first].includes('>') && bare(rows.slice(first, last).join('')).endsWith(bare(`>${line}`))) return last
+  }
+  return 0
+}
+
 export class System {
   readonly run: string
   readonly launcher: ChildProcess
@@ -147,8 +160,7 @@ export class System {
     this.type(MARK)
     const text = await this.waitFor(MARKED, from)
     const rows = text.split('\n')
-    const echo = rows.findIndex((row) => row.endsWith(`>${line}`))
-    return rows.slice(echo + 1, -1).join('\n')
+    return rows.slice(afterEcho(rows, line), -1).join('\n')
   }
 
   async ps(): Promise<ProcessInfo[]> {

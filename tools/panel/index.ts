@@ -32,7 +32,7 @@ export const main: Main = async (env) => {
   if (process.stdin.isTTY && process.stdout.isTTY) {
     const stop = (now: boolean) => askToStop(config, now, say)
     await runTerminal({ monitor, typist, input: process.stdin, output: process.stdout, stop })
-  } else await script(env, config, monitor, typist, say)
+  } else await script(config, monitor, typist, say)
   env.exit(0)
 }
 function capability(env: Environment, name: string): number {
@@ -41,7 +41,7 @@ function capability(env: Environment, name: string): number {
   return found
 }
 
-async function script(env: Environment, config: Config, monitor: Monitor, typist: Typist, say: (s: string) => void) {
+async function script(config: Config, monitor: Monitor, typist: Typist, say: (s: string) => void) {
   const print = (line: string) => fs.writeSync(1, `${line}\n`)
   const outcome = await runScript({ monitor, typist, input: process.stdin, print: retrying(print), say })
   if (outcome === ALL_TYPED) return

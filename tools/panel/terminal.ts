@@ -74,7 +74,7 @@ function readKeys({ input, typist, stop }: TerminalEnds): { end(): void } {
   const decoder = new TerminalKeys()
   let waiting = 0
   let stops = 0
-  let escape: NodeJS.Timeout | undefined
+  let lone: NodeJS.Timeout | undefined
   const send = (keys: readonly Key[]) => {
     for (const key of keys) {
       if (key.ctrl && key.name === 'c') stop(++stops > 1)
@@ -85,14 +85,14 @@ function readKeys({ input, typist, stop }: TerminalEnds): { end(): void } {
     }
   }
   const onData = (data: Buffer) => {
-    clearTimeout(escape)
+    clearTimeout(lone)
     send(decoder.read(data.toString()))
-    escape = setTimeout(() => send(decoder.settle()), ESCAPE_MS)
+    lone = setTimeout(() => send(decoder.settle()), ESCAPE_MS)
   }
   input.setRawMode(true)
   input.on('data', onData)
   const end = () => {
-    clearTimeout(escape)
+    clearTimeout(lone)
     input.removeListener('data', onData)
     input.setRawMode(false)
     input.pause()
