@@ -11,7 +11,7 @@ const TESTS = '([.]test|-support|/sim)[.]ts$'
 const lib = (...names) => names.map((name) => `^lib/${name}/`)
 const npm = (...names) => names.map((name) => `^node_modules/${name}/`)
 /** Core modules are resolved to their bare names. */
-const NODE = ['^node:', '^[a-z_]+(/[a-z]+)?$']
+const NODE = ['^node:', '^[a-z_]+$', '^(fs|timers|stream|path|dns|readline)/[a-z]+$']
 
 const wall = (name, from, allowed, comment, except = []) => ({
   name,
