@@ -31,9 +31,13 @@ export class Fcb {
   readonly opens = new Set<FileObject>()
   readonly cache: FileCache
   deletePending = false
+  /** Nobody has it open any more, or its volume is gone. */
+  private closed = false
   private readonly ex: Executive
   private readonly lock = new SharedLock()
   private known: Extent[] = []
+  /** Counts what made known extents wrong: an answer asked for before is not kept. */
+  private allocations = 0
 
   constructor(ex: Executive, vcb: Vcb, fileId: number, path: string, sizes: Sizes) {
     this.ex = ex
@@ -51,16 +55,35 @@ export class Fcb {
   /** Bytes read; 0 at the end of the file. */
   read(offset: number, target: Uint8Array): Promise<number> {
     return this.lock.shared(async () => {
+      this.checkOpen()
       const length = Math.min(target.length, Math.max(0, this.sizes.FileSize - offset))
       if (length > 0) await this.cache.read(offset, length, (piece, at) => this.copy(target, at, piece))
       return length
     })
   }
-  async write(offset: number, source: Uint8Array): Promise<void> {
+  /** At an offset, or at whatever is the end when its turn comes. Answers with where it went. */
+  async write(where: number | 'end', source: Uint8Array): Promise<number> {
     await this.ex.cc.throttle()
-    if (offset + source.length <= this.sizes.FileSize) {
-      await this.lock.shared(() => this.store(offset, source, this.sizes.FileSize))
-    } else await this.lock.exclusive(() => this.extendAndStore(offset, source))
+    if (where !== 'end' && this.holds(where, source.length) && (await this.lock.shared(() => this.overwrite(where, source)))) return where
+    return this.lock.exclusive(async () => {
+      this.checkOpen()
+      const offset = where === 'end' ? this.sizes.FileSize : where
+      await this.extendAndStore(offset, source)
+      return offset
+    })
+  }
+  private holds(offset: number, length: number): boolean {
+    return offset + length <= this.sizes.FileSize
+  }
+  /** False when the file has become too short meanwhile. */
+  private async overwrite(offset: number, source: Uint8Array): Promise<boolean> {
+    this.checkOpen()
+    if (!this.holds(offset, source.length)) return false
+    await this.store(offset, source, this.sizes.FileSize)
+    return true
+  }
+  private checkOpen(): void {
+    if (this.closed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
   }
   private async extendAndStore(offset: number, source: Uint8Array): Promise<void> {
     const before = this.sizes.FileSize
@@ -89,21 +112,35 @@ export class Fcb {
   /** NtSetInformationFile(FileEndOfFileInformation). */
   setEndOfFile(size: number): Promise<void> {
     return this.lock.exclusive(async () => {
+      this.checkOpen()
       const before = this.sizes.FileSize
       if (size < before) await this.settleWrites()
       await this.askForSize(size)
-      if (size < before) {
-        this.cache.discard(size)
-        this.cache.zeroTail(size)
-      } else await this.zero(before, size)
+      if (size < before) this.shorten(size)
+      else await this.zero(before, size)
     })
+  }
+  /** Another change of sizes that `section` asks the file system for, such as of the allocation. */
+  resizing<T>(section: () => Promise<T>): Promise<T> {
+    return this.lock.exclusive(async () => {
+      this.checkOpen()
+      await this.settleWrites()
+      const before = this.sizes.FileSize
+      const result = await section()
+      if (this.sizes.FileSize < before) this.shorten(this.sizes.FileSize)
+      return result
+    })
+  }
+  private shorten(size: number): void {
+    this.cache.discard(size)
+    this.cache.zeroTail(size)
   }
   private async settleWrites(): Promise<void> {
     const status = await this.cache.flush()
     if (!NT_SUCCESS(status)) throw new StatusError(status)
   }
   private async askForSize(size: number): Promise<void> {
-    const [file] = this.opens
+    const file = this.anyOpen()
     const { bytes } = FileEndOfFileInformation.encode({ EndOfFile: size })
     const result = await this.ex.io.irps.submit({
       device: file.device, file, major: IRP_MJ.IRP_MJ_SET_INFORMATION, requestor: 'system', idempotent: true, input: bytes,
@@ -112,48 +149,78 @@ export class Fcb {
     if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
     if (result.response?.kind === 'Sizes') this.setSizes(result.response.Sizes)
   }
+  /** IRPs on the file itself go through any of its opens. */
+  private anyOpen(): FileObject {
+    for (const file of this.opens) if (!file.forcedClosed) return file
+    throw new StatusError('STATUS_FILE_FORCED_CLOSED')
+  }
   /** What the file system answered; a smaller allocation forgets the extents beyond it. */
   setSizes(sizes: Sizes): void {
     if (sizes.AllocationSize < this.sizes.AllocationSize) this.forgetExtents(sizes.AllocationSize)
     this.sizes = sizes
   }
-  /** Runs with no data moving and none to be written any more: the file is about to vanish or be emptied. */
-  discarding<T>(section: () => Promise<T>): Promise<T> {
+  /** The file system has emptied or replaced the file: nothing is where it was. */
+  emptied(sizes: Sizes): void {
+    this.forgetExtents(0)
+    this.cache.discard(0)
+    this.sizes = sizes
+  }
+  /** Data moves past the cache in `section`: what is dirty goes before it, what is cached is forgotten after it. */
+  bypassing<T>(section: () => Promise<T>): Promise<T> {
     return this.lock.exclusive(async () => {
-      await this.cache.flush()
-      const result = await section()
-      this.cache.discard(0)
-      return result
+      await this.settleWrites()
+      try {
+        return await section()
+      } finally {
+        this.cache.discard(0)
+      }
     })
+  }
+  /** One of the opens goes; with the last one the data is written, or discarded when the file is to be deleted. */
+  closing(section: () => Promise<void>): Promise<NTSTATUS> {
+    return this.lock.exclusive(async () => {
+      const last = this.opens.size === 1
+      if (last && this.deletePending) this.cache.discard(0)
+      const status = last ? await this.cache.flush() : NT_STATUS.STATUS_SUCCESS
+      await section()
+      return status
+    })
+  }
+  /** Whoever still waits for the lock finds it closed; dirty pages are dropped. */
+  close(): void {
+    this.closed = true
+    this.ex.cc.closeFile(this.cache)
   }
   flush(): Promise<NTSTATUS> {
     return this.cache.flush()
   }
 
+  /** Less than asked only where the file system says there is no more. */
   async extents(offset: number, length: number): Promise<readonly Extent[]> {
     const end = Math.min(offset + length, this.sizes.AllocationSize)
-    if (end <= offset) return []
-    let found = clip(this.known, offset, end)
-    if (covered(found) < end - offset) {
-      await this.fetchExtents(offset, end - offset)
-      found = clip(this.known, offset, end)
+    for (let gap = gapOf(this.known, offset, end); gap < end; ) {
+      const { allocations } = this
+      await this.fetchExtents(gap, end - gap)
+      const next = gapOf(this.known, offset, end)
+      if (next === gap && allocations === this.allocations) break
+      gap = next
     }
-    return found
+    return clip(this.known, offset, end)
   }
-  /** Asks for the whole megabyte around, so that neighbours need not ask again. */
+  /** Asks up to the next megabyte, so that neighbours need not ask again; an answer may be shorter. */
   private async fetchExtents(offset: number, length: number): Promise<void> {
     const around = 1024 * 1024
-    const from = Math.floor(offset / around) * around
+    const from = offset
     const to = Math.ceil((offset + length) / around) * around
-    const [file] = this.opens
-    if (!file) throw new StatusError('STATUS_FILE_CLOSED')
+    const file = this.anyOpen()
+    const { allocations } = this
     const result = await this.ex.io.irps.submit({
       device: file.device, file, major: IRP_MJ.IRP_MJ_QUERY_EXTENTS, requestor: 'system', idempotent: true,
       parameters: { kind: 'QueryExtents', ByteOffset: from, Length: to - from },
     })
     if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
     if (result.response?.kind !== 'Extents') throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system answered no extents')
-    this.merge(result.response.Extents, from, to)
+    if (allocations === this.allocations) this.merge(checkedExtents(result.response.Extents, from, to), from, to)
   }
   private merge(extents: readonly Extent[], from: number, to: number): void {
     const outside = this.known.filter((e) => e.FileOffset + e.Length <= from || e.FileOffset >= to)
@@ -164,18 +231,17 @@ export class Fcb {
     this.known = [...outside, ...cut, ...extents].sort((a, b) => a.FileOffset - b.FileOffset)
   }
   private forgetExtents(size: number): void {
+    this.allocations++
     this.known = this.known
       .filter((e) => e.FileOffset < size)
       .map((e) => (e.FileOffset + e.Length > size ? { ...e, Length: size - e.FileOffset } : e))
   }
+}
 
-  // ------------------------------------------------------------ sharing
-  /** Throws STATUS_SHARING_VIOLATION unless a new open fits with all that are there. */
-  checkShare(access: number, share: number): void {
-    for (const open of this.opens) {
-      if (conflicts(access, open.shareAccess) || conflicts(open.grantedAccess, share)) throw new StatusError('STATUS_SHARING_VIOLATION')
-    }
-    if (this.deletePending) throw new StatusError('STATUS_DELETE_PENDING')
+/** Throws STATUS_SHARING_VIOLATION unless a new open fits with all that are there. */
+export function checkShare(opens: Iterable<FileObject>, access: number, share: number): void {
+  for (const open of opens) {
+    if (conflicts(access, open.shareAccess) || conflicts(open.grantedAccess, share)) throw new StatusError('STATUS_SHARING_VIOLATION')
   }
 }
 
@@ -200,6 +266,20 @@ function clip(extents: readonly Extent[], from: number, to: number): Extent[] {
   }
   return found
 }
-const covered = (extents: readonly Extent[]): number => extents.reduce((sum, extent) => sum + extent.Length, 0)
+/** The first byte of [from, to) no extent covers; `to` when there is none. */
+function gapOf(extents: readonly Extent[], from: number, to: number): number {
+  let gap = from
+  for (const extent of extents) {
+    if (gap >= to || extent.FileOffset > gap) break
+    gap = Math.max(gap, extent.FileOffset + extent.Length)
+  }
+  return Math.min(gap, to)
+}
+/** What a file system says of [from, to), in order; it must not say two things of one byte. */
+function checkedExtents(answer: readonly Extent[], from: number, to: number): Extent[] {
+  const extents = clip(answer.filter((extent) => extent.Length > 0), from, to).sort((a, b) => a.FileOffset - b.FileOffset)
+  const wrong = extents.some((extent, i) => extent.VolumeOffset < 0 || (i > 0 && extent.FileOffset < extents[i - 1].FileOffset + extents[i - 1].Length))
+  if (wrong) throw new StatusError('STATUS_FILE_CORRUPT_ERROR', 'extents that overlap')
+  return extents
+}
 export const folded = (path: string): string => path.toUpperCase()
-export { NT_STATUS }

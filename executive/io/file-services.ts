@@ -9,6 +9,8 @@ import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { NT_ERROR, NT_STATUS, NT_SUCCESS, StatusError } from '#rtl'
 import type { Caller } from '#sel4/api'
 import type { Executive } from '../executive.ts'
+import type { ObjectManager } from '../ob/index.ts'
+import type { Process } from '../ps/index.ts'
 import { folded } from './fcb.ts'
 import { FileObject } from './file.ts'
 import type { IrpResult } from './irp.ts'
@@ -57,8 +59,7 @@ export function fileServices(ex: Executive): FileServices {
   const open = async (caller: Caller, ObjectAttributes: { RootDirectory: number; ObjectName: string }, request: Parameters<typeof openFile>[3]) => {
     const process = ps.byBadge(caller.badge)
     const { file, Information } = await openFile(ex, process, ObjectAttributes, request)
-    const FileHandle = ob.createHandle(process, file, request.access)
-    ob.dereference(file)
+    const FileHandle = await handleOf(ob, process, file, request.access)
     return { FileHandle, IoStatusBlock: { Status: NT_STATUS.STATUS_SUCCESS, Information } }
   }
   /** Opens, does something, closes again. */
@@ -167,6 +168,18 @@ async function queryDirectory(ex: Executive, file: FileObject, query: DirectoryQ
   return result
 }
 
+/** Closes the file again when no handle can be made: the table is full, or its process ended meanwhile. */
+async function handleOf(ob: ObjectManager, process: Process, file: FileObject, access: number): Promise<number> {
+  try {
+    return ob.createHandle(process, file, access)
+  } catch (error) {
+    await file.lastHandleClosed()
+    throw error
+  } finally {
+    ob.dereference(file)
+  }
+}
+
 async function setInformation(ex: Executive, caller: Caller, file: FileObject, informationClass: number, bytes: Uint8Array): Promise<IrpResult> {
   const granted = (access: number): void => {
     if ((file.grantedAccess & access) !== access) throw new StatusError('STATUS_ACCESS_DENIED')
@@ -186,8 +199,10 @@ async function setInformation(ex: Executive, caller: Caller, file: FileObject, i
     case FileRenameInformation.number:
       granted(DELETE)
       return rename(ex, caller, file, bytes)
+    case FileAllocationInformation.number:
+      granted(FILE_WRITE_DATA)
+      return file.fcb ? file.fcb.resizing(() => passDown(ex, file, informationClass, bytes)) : passDown(ex, file, informationClass, bytes)
     default:
-      granted(informationClass === FileAllocationInformation.number ? FILE_WRITE_DATA : 0)
       return passDown(ex, file, informationClass, bytes)
   }
 }
@@ -215,7 +230,8 @@ async function rename(ex: Executive, caller: Caller, file: FileObject, bytes: Ui
   try {
     const input = bytes.slice()
     const target = `${directory.path.slice(0, directory.path.lastIndexOf('\\'))}\\${name}`
-    if (ReplaceIfExists && file.vcb.fcbByPath(target)) throw new StatusError('STATUS_ACCESS_DENIED')
+    const replaced = ReplaceIfExists ? file.vcb.fcbByPath(target) : undefined
+    if (replaced && replaced !== file.fcb) throw new StatusError('STATUS_ACCESS_DENIED')
     const result = checked(await file.request(ex, {
       major: IRP_MJ.IRP_MJ_SET_INFORMATION, input,
       parameters: {

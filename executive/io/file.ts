@@ -6,7 +6,10 @@
  *   lastHandleClosed  IRP_MJ_CLEANUP, awaited by NtClose
  *   deleted           CloseFile to the driver
  */
-import { FILE_DELETE_ON_CLOSE, FILE_DIRECTORY_FILE, FILE_OPEN, FileDispositionInformation } from '#contracts/information'
+import {
+  FILE_DELETE_ON_CLOSE, FILE_DIRECTORY_FILE, FILE_OPEN, FILE_OVERWRITE, FILE_OVERWRITE_IF, FILE_OVERWRITTEN, FILE_SUPERSEDE, FILE_SUPERSEDED,
+  FileDispositionInformation,
+} from '#contracts/information'
 import { IRP_MJ, IRP_MN, type Parameters } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, statusName } from '#rtl'
 import type { Executive } from '../executive.ts'
@@ -69,6 +72,10 @@ export class FileObject extends NtObject {
   get shareAccess(): number {
     return this.open.share
   }
+  /** Path of what is open: for a rename's target directory the parent of the path asked for. */
+  get openPath(): string {
+    return this.open.openTargetDirectory ? this.path.slice(0, Math.max(1, this.path.lastIndexOf('\\'))) : this.path
+  }
   get isDirectory(): boolean {
     return this.fcb?.sizes.IsDirectory ?? false
   }
@@ -79,7 +86,8 @@ export class FileObject extends NtObject {
     this.created = true
     this.vcb?.files.add(this)
     if (this.vcb && result.response?.kind === 'Opened') {
-      this.fcb = ex.io.volumes.attach(this.vcb, this, result.response.FileId, result.response.Sizes)
+      const replaced = replaces(this.open.disposition) && (result.Information === FILE_OVERWRITTEN || result.Information === FILE_SUPERSEDED)
+      this.fcb = ex.io.volumes.attach(this.vcb, this, result.response.FileId, result.response.Sizes, replaced)
     }
     return result
   }
@@ -126,17 +134,19 @@ export class FileObject extends NtObject {
   }
 
   override async lastHandleClosed(): Promise<void> {
-    if (!this.created || this.forcedClosed) return
-    const { ex } = this
-    const { volumes } = ex.io
-    if (this.open.options & FILE_DELETE_ON_CLOSE) this.deletePending = true
-    if (this.fcb && this.deletePending) this.fcb.deletePending = true
-    if (this.fcb?.deletePending && this.fcb.opens.size === 1) await this.fcb.discarding(() => this.cleanup())
-    else {
-      await volumes.detach(this)
-      await this.cleanup()
+    if (!this.created) return
+    const { ex, fcb } = this
+    if (this.forcedClosed || !fcb) {
+      if (!this.forcedClosed) await this.cleanup()
+      return ex.io.volumes.forget(this)
     }
-    volumes.forget(this)
+    if (this.open.options & FILE_DELETE_ON_CLOSE) this.deletePending = true
+    if (this.deletePending) fcb.deletePending = true
+    const status = await fcb.closing(async () => {
+      await this.cleanup()
+      ex.io.volumes.forget(this)
+    })
+    if (!NT_SUCCESS(status)) await ex.console.write(`Delayed write failed: ${this.path}\n`)
   }
   private async cleanup(): Promise<void> {
     const result = await this.request(this.ex, { major: IRP_MJ.IRP_MJ_CLEANUP, parameters: { kind: 'None' } })
@@ -146,3 +156,5 @@ export class FileObject extends NtObject {
     if (this.created && !this.forcedClosed) this.device.driver.send({ kind: 'CloseFile', File: this.number })
   }
 }
+export const replaces = (disposition: number): boolean =>
+  disposition === FILE_OVERWRITE || disposition === FILE_OVERWRITE_IF || disposition === FILE_SUPERSEDE

@@ -5,16 +5,15 @@
  *
  * A storage device with nothing behind its name is opened itself, or, once mounted, as its volume.
  */
-import {
-  DELETE, FILE_DIRECTORY_FILE, FILE_OPEN, FILE_OVERWRITE, FILE_OVERWRITE_IF, FILE_SUPERSEDE,
-} from '#contracts/information'
+import { DELETE, FILE_DIRECTORY_FILE, FILE_OPEN } from '#contracts/information'
 import { NT_SUCCESS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import { grantedAccess } from '../ob/index.ts'
 import { rootOf } from '../ob/services.ts'
 import type { Process } from '../ps/process.ts'
 import { DeviceObject } from './device.ts'
-import { FileObject, type OpenRequest } from './file.ts'
+import { checkShare, folded } from './fcb.ts'
+import { FileObject, type OpenRequest, replaces } from './file.ts'
 import type { Vcb } from './volume.ts'
 
 interface Attributes {
@@ -31,6 +30,7 @@ interface Target {
 async function resolve(ex: Executive, process: Process, attributes: Attributes): Promise<Target> {
   const root = rootOf(ex, process, attributes)
   const { object, remaining } = ex.ob.lookup(attributes.ObjectName, root ? { root } : {})
+  if (object instanceof FileObject && object.forcedClosed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
   if (object instanceof FileObject) return { device: object.device, vcb: object.vcb, path: joined(object.path, remaining) }
   if (!(object instanceof DeviceObject)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
   if (!object.isStorage) return { device: object, vcb: undefined, path: remaining }
@@ -53,17 +53,41 @@ export async function openFile(ex: Executive, process: Process, attributes: Attr
   const target = await resolve(ex, process, attributes)
   const { path, options } = normalized(target.path, request.options)
   const access = grantedAccess('File', request.access)
-  const replaces = request.disposition === FILE_OVERWRITE || request.disposition === FILE_OVERWRITE_IF || request.disposition === FILE_SUPERSEDE
+  const replacing = replaces(request.disposition)
+  const needed = replacing ? access | FILE_WRITE_DATA : access
   const shared = path === '' ? undefined : target.vcb?.fcbByPath(path)
-  shared?.checkShare(replaces ? access | 2 : access, request.share)
+  if (shared?.deletePending) throw new StatusError('STATUS_DELETE_PENDING')
+  checkShare([...(shared?.opens ?? []), ...beingOpened(target.vcb, path)], needed, request.share)
   const file = new FileObject(ex, target.device, target.vcb, { ...request, path, options, access }, access)
   ex.ob.reference(file)
-  const result = replaces && shared ? await shared.discarding(() => file.create(ex, process)) : await file.create(ex, process)
-  if (!NT_SUCCESS(result.Status)) {
+  target.vcb?.opening.add(file)
+  try {
+    const result = replacing && shared ? await shared.bypassing(() => file.create(ex, process)) : await file.create(ex, process)
+    if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
+    await checkAliases(file, needed)
+    return { file, Information: result.Information }
+  } catch (error) {
     ex.ob.dereference(file)
-    throw new StatusError(result.Status)
+    throw error
+  } finally {
+    target.vcb?.opening.delete(file)
   }
-  return { file, Information: result.Information }
+}
+const FILE_WRITE_DATA = 0x2
+/** Opens of the same name that the file system has not answered yet. */
+function* beingOpened(vcb: Vcb | undefined, path: string): Generator<FileObject> {
+  if (path === '') return
+  for (const file of vcb?.opening ?? []) if (folded(file.path) === folded(path)) yield file
+}
+/** Only the answer tells that another name, such as a short one, is the same file. */
+async function checkAliases(file: FileObject, access: number): Promise<void> {
+  const others = [...(file.fcb?.opens ?? [])].filter((open) => open !== file)
+  try {
+    checkShare(others, access, file.shareAccess)
+  } catch (error) {
+    await file.lastHandleClosed()
+    throw error
+  }
 }
 
 /** For a rename: the parent directory of a target name, opened, and the last component. */

@@ -36,6 +36,8 @@ interface Transfer {
   readonly process: Process
   readonly buffer: UserBuffer
   readonly offset: number
+  /** Writes go to the end, wherever it is then. */
+  readonly append: boolean
   readonly key: number
 }
 
@@ -47,10 +49,11 @@ export function transferServices(ex: Executive): TransferServices {
     if (file.isDirectory) throw new StatusError('STATUS_FILE_IS_A_DIRECTORY')
     const offset = ByteOffset === AT_END ? (file.fcb?.sizes.FileSize ?? 0) : (ByteOffset ?? file.position)
     if (offset < 0) throw new StatusError('STATUS_INVALID_PARAMETER')
-    return { file, process, buffer: process.buffer(pointer.Address, pointer.Length), offset, key: Key ?? 0 }
+    const append = ByteOffset === AT_END || !(file.grantedAccess & FILE_WRITE_DATA)
+    return { file, process, buffer: process.buffer(pointer.Address, pointer.Length), offset, append, key: Key ?? 0 }
   }
-  const done = (transfer: Transfer, Information: number) => {
-    transfer.file.position = transfer.offset + Information
+  const done = (transfer: Transfer, Information: number, offset = transfer.offset) => {
+    transfer.file.position = offset + Information
     return { IoStatusBlock: { Status: NT_STATUS.STATUS_SUCCESS, Information } }
   }
   return {
@@ -64,7 +67,8 @@ export function transferServices(ex: Executive): TransferServices {
     async NtWriteFile({ FileHandle, Buffer, ByteOffset, Key }, caller) {
       const transfer = prepare(caller, FileHandle, 0, Buffer, ByteOffset, Key)
       if (!(transfer.file.grantedAccess & (FILE_WRITE_DATA | FILE_APPEND_DATA))) throw new StatusError('STATUS_ACCESS_DENIED')
-      return done(transfer, await write(ex, transfer))
+      const { length, offset } = await write(ex, transfer)
+      return done(transfer, length, offset)
     },
   }
 }
@@ -74,22 +78,30 @@ const uncached = (file: FileObject): boolean => (file.open.options & FILE_NO_INT
 async function read(ex: Executive, transfer: Transfer): Promise<number> {
   const { file, buffer, offset } = transfer
   if (file.fcb && !uncached(file)) return file.fcb.read(offset, buffer.bytes)
-  if (file.fcb?.cache.dirty) await file.fcb.flush()
+  if (file.fcb?.cache.dirty) {
+    const status = await file.fcb.flush()
+    if (!NT_SUCCESS(status)) throw new StatusError(status)
+  }
   if (file.vcb || file.device.Flags & DO_DIRECT_IO) return direct(ex, transfer, 'Read')
   const result = await inline(ex, transfer, 'Read')
   const bytes = result.response?.kind === 'Data' ? result.response.Bytes : new Uint8Array(0)
   buffer.bytes.set(bytes.subarray(0, buffer.bytes.length))
   return bytes.length
 }
-async function write(ex: Executive, transfer: Transfer): Promise<number> {
-  const { file, buffer, offset } = transfer
-  if (file.fcb && !uncached(file)) {
-    await file.fcb.write(offset, buffer.bytes)
-    return buffer.bytes.length
+async function write(ex: Executive, transfer: Transfer): Promise<{ length: number; offset: number }> {
+  const { file, buffer, offset, append } = transfer
+  const { fcb } = file
+  const length = buffer.bytes.length
+  if (fcb && length === 0) return { length, offset }
+  if (fcb && !uncached(file)) return { length, offset: await fcb.write(append ? 'end' : offset, buffer.bytes) }
+  if (fcb) {
+    return fcb.bypassing(async () => {
+      const at = append ? fcb.sizes.FileSize : offset
+      return { length: await direct(ex, { ...transfer, offset: at }, 'Write'), offset: at }
+    })
   }
-  if (file.fcb) await file.fcb.discarding(async () => undefined)
-  if (file.vcb || file.device.Flags & DO_DIRECT_IO) return direct(ex, transfer, 'Write')
-  return (await inline(ex, transfer, 'Write')).Information
+  if (file.vcb || file.device.Flags & DO_DIRECT_IO) return { length: await direct(ex, transfer, 'Write'), offset }
+  return { length: (await inline(ex, transfer, 'Write')).Information, offset }
 }
 
 /** Names the caller's pages; longer transfers go in pieces, and a short piece ends them. */
@@ -105,6 +117,7 @@ async function direct(ex: Executive, { file, process, buffer, offset, key }: Tra
       if (done > 0 && result.Status === NT_STATUS.STATUS_END_OF_FILE) break
       throw new StatusError(result.Status)
     }
+    if (result.response?.kind === 'Sizes') file.fcb?.setSizes(result.response.Sizes)
     done += result.Information
     if (result.Information < Length) break
   }

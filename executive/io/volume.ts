@@ -10,7 +10,7 @@
  */
 import { FSCTL_DISMOUNT_VOLUME } from '#contracts/information'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
-import { NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
+import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import type { FileCache } from '../cc/index.ts'
 import type { Executive } from '../executive.ts'
 import type { Process } from '../ps/index.ts'
@@ -28,6 +28,8 @@ export class Vcb {
   readonly readOnly: boolean
   readonly fcbs = new Map<number, Fcb>()
   readonly files = new Set<FileObject>()
+  /** Opens its file system has not answered yet. */
+  readonly opening = new Set<FileObject>()
   dismounted = false
 
   constructor(storageDevice: DeviceObject, volumeDevice: DeviceObject, mounted: { VolumeSize: number; Label: string; SerialNumber: number; ReadOnly: boolean }) {
@@ -82,19 +84,32 @@ export class VolumeManager {
   }
   private async mountNow(device: DeviceObject): Promise<Vcb> {
     if (this.unrecognized.has(device)) throw new StatusError('STATUS_UNRECOGNIZED_VOLUME')
-    let failure: NTSTATUS | undefined
-    for (const fileSystem of this.fileSystems) {
-      const vcb = await this.tryMount(fileSystem, device)
-      if (vcb instanceof Vcb) {
-        device.volume = vcb
-        this.volumes.add(vcb)
-        return vcb
-      }
-      failure = vcb
+    try {
+      const vcb = await this.firstThatMounts(device)
+      device.volume = vcb
+      this.volumes.add(vcb)
+      return vcb
+    } catch (error) {
+      this.ex.cc.forget(device)
+      throw error
     }
-    this.unrecognized.add(device)
-    this.ex.cc.forget(device)
-    throw new StatusError(failure ?? 'STATUS_UNRECOGNIZED_VOLUME')
+  }
+  /** A device nobody knows is not asked about again; one that could not be read is. */
+  private async firstThatMounts(device: DeviceObject): Promise<Vcb> {
+    let failure: NTSTATUS = NT_STATUS.STATUS_UNRECOGNIZED_VOLUME
+    const asked = new Set<DeviceObject>()
+    for (let next = this.notYet(asked); next; next = this.notYet(asked)) {
+      asked.add(next)
+      const vcb = await this.tryMount(next, device)
+      if (vcb instanceof Vcb) return vcb
+      if (vcb !== NT_STATUS.STATUS_UNRECOGNIZED_VOLUME) failure = vcb
+    }
+    if (failure === NT_STATUS.STATUS_UNRECOGNIZED_VOLUME) this.unrecognized.add(device)
+    throw new StatusError(failure)
+  }
+  /** The next file system to ask; one may have been registered meanwhile. */
+  private notYet(asked: ReadonlySet<DeviceObject>): DeviceObject | undefined {
+    return this.fileSystems.find((device) => !asked.has(device))
   }
   private async tryMount(fileSystem: DeviceObject, device: DeviceObject, rebind?: Vcb): Promise<Vcb | NTSTATUS> {
     const result = await this.ex.io.irps.submit({
@@ -128,27 +143,16 @@ export class VolumeManager {
       .map((fcb) => fcb.cache)
   }
 
-  /** The FCB of a file just opened: shared with whoever has it open already. */
-  attach(vcb: Vcb, file: FileObject, fileId: number, sizes: Sizes): Fcb {
+  /** The FCB of a file just opened: shared with whoever has it open already, by this name or another. */
+  attach(vcb: Vcb, file: FileObject, fileId: number, sizes: Sizes, replaced = false): Fcb {
     let fcb = vcb.fcbs.get(fileId)
-    if (fcb) fcb.setSizes(fcb.cache.dirty ? { ...sizes, FileSize: Math.max(sizes.FileSize, fcb.sizes.FileSize) } : sizes)
-    else {
-      fcb = new Fcb(this.ex, vcb, fileId, folded(file.path), sizes)
+    if (!fcb) {
+      fcb = new Fcb(this.ex, vcb, fileId, folded(file.openPath), sizes)
       vcb.fcbs.set(fileId, fcb)
-    }
+    } else if (replaced) fcb.emptied(sizes)
+    else fcb.setSizes(sizes)
     fcb.opens.add(file)
     return fcb
-  }
-  /** The last open of a file is going: what is dirty is written while the file system still knows the file. */
-  async detach(file: FileObject): Promise<void> {
-    const { fcb } = file
-    if (!fcb || fcb.opens.size > 1) {
-      fcb?.opens.delete(file)
-      return
-    }
-    if (fcb.deletePending) return
-    const status = await fcb.flush()
-    if (!NT_SUCCESS(status)) await this.ex.console.write(`Delayed write failed: ${file.path}\n`)
   }
   /** After CLEANUP: nobody has it open any more, so its pages have no owner. */
   forget(file: FileObject): void {
@@ -158,7 +162,7 @@ export class VolumeManager {
     if (!fcb) return
     fcb.opens.delete(file)
     if (fcb.opens.size > 0) return
-    this.ex.cc.closeFile(fcb.cache)
+    fcb.close()
     if (fcb.vcb.fcbs.get(fcb.fileId) === fcb) fcb.vcb.fcbs.delete(fcb.fileId)
   }
 
@@ -169,17 +173,12 @@ export class VolumeManager {
       const fileSystem = this.fileSystems.find((device) => device.driver === driver)
       const mounted = fileSystem ? await this.tryMount(fileSystem, vcb.storageDevice, vcb) : undefined
       if (!(mounted instanceof Vcb)) this.lose(vcb)
-      else for (const file of vcb.files) await file.rebind(this.ex)
+      else for (const file of [...vcb.files]) await file.rebind(this.ex)
     }
   }
   /** The file system does not come back: opens fail from now on, what was dirty is lost and said so. */
   lose(vcb: Vcb): void {
-    vcb.dismounted = true
-    this.volumes.delete(vcb)
-    vcb.storageDevice.volume = undefined
-    for (const file of vcb.files) file.forcedClosed = true
-    for (const fcb of vcb.fcbs.values()) this.ex.cc.closeFile(fcb.cache)
-    this.ex.cc.forget(vcb.storageDevice)
+    this.release(vcb)
     this.ex.env.log.error('volume lost: its file system could not be restarted', { device: vcb.storageDevice.name })
   }
   /** A driver is gone for good: its volumes, and volumes on its devices, with it. */
@@ -191,12 +190,18 @@ export class VolumeManager {
   /** The file system has dismounted: what its last commit changed goes to the disk, then the volume is forgotten. */
   async dismounted(vcb: Vcb): Promise<NTSTATUS> {
     const status = await this.ex.cc.flushVolume(vcb.storageDevice, 0)
+    this.release(vcb)
+    return status
+  }
+  /** Nothing of it is left but handles that can only be closed; no page may reach the disk any more. */
+  private release(vcb: Vcb): void {
+    if (vcb.dismounted) return
     vcb.dismounted = true
     this.volumes.delete(vcb)
-    vcb.storageDevice.volume = undefined
+    if (vcb.storageDevice.volume === vcb) vcb.storageDevice.volume = undefined
     for (const file of vcb.files) file.forcedClosed = true
+    for (const fcb of vcb.fcbs.values()) fcb.close()
     this.ex.cc.forget(vcb.storageDevice)
-    return status
   }
   async dismountAll(): Promise<void> {
     for (const vcb of [...this.volumes]) {

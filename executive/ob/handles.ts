@@ -18,13 +18,15 @@ export class HandleTable {
   private readonly entries = new Map<number, HandleEntry>()
   private readonly free: number[] = []
   private next = 4
+  /** Its process has ended: nothing is added any more. */
+  closed = false
 
   get size(): number {
     return this.entries.size
   }
   add(object: NtObject, grantedAccess: number): number {
-    if (this.entries.size >= HANDLES_MAX) throw new StatusError('STATUS_INSUFFICIENT_RESOURCES')
-    const handle = this.next < HANDLES_MAX * 4 ? this.next : (this.free.shift() as number)
+    if (this.closed || this.entries.size >= HANDLES_MAX) throw new StatusError('STATUS_INSUFFICIENT_RESOURCES')
+    const handle = this.next <= HANDLES_MAX * 4 ? this.next : (this.free.shift() as number)
     if (handle === this.next) this.next += 4
     this.entries.set(handle, { object, grantedAccess })
     return handle

@@ -85,6 +85,7 @@ export class ProcessManager {
     if (!process) return
     this.byName.delete(report.name)
     this.processes.delete(process.pid)
+    process.handles.closed = true
     this.ex.env.log.warn('process ended', { process: report.name, cause: report.cause, detail: report.detail, epitaph: report.epitaph })
     if (process.child?.arena) await this.ex.io.dma.removeMemory(process.child.arena)
     const status = process.exitStatus === NT_STATUS.STATUS_PENDING ? exitStatusOf(report) : process.exitStatus
