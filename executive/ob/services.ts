@@ -16,7 +16,9 @@ type ObServices = Pick<
 interface Attributes {
   readonly RootDirectory: number
   readonly ObjectName: string
+  readonly Attributes?: number
 }
+const OBJ_PERMANENT = 0x10
 const DIRECTORY_QUERY = 1
 const ENTRIES_MAX = 256
 
@@ -47,7 +49,7 @@ export function obServices(ex: Executive): ObServices {
       return {}
     },
     NtCreateDirectoryObject: ({ DesiredAccess, ObjectAttributes }, caller) => ({
-      DirectoryHandle: create(caller, ObjectAttributes, DesiredAccess, new Directory(), false),
+      DirectoryHandle: create(caller, ObjectAttributes, DesiredAccess, new Directory(), ((ObjectAttributes.Attributes ?? 0) & OBJ_PERMANENT) !== 0),
     }),
     NtOpenDirectoryObject({ DesiredAccess, ObjectAttributes }, caller) {
       const process = ps.byBadge(caller.badge)

@@ -8,6 +8,7 @@ import {
   ACCESS_MASK, ARRAY, BOOLEAN, BYTES, HANDLE, LARGE_INTEGER, NTSTATUS, OPTIONAL, STRING, STRUCT, ULONG, ULONG_PTR, VARIANT,
 } from './field.ts'
 import { INTERFACE } from './interface.ts'
+import { SYSTEM_TIME } from './layout.ts'
 
 /** Longest object or file path, in UTF-16 units. */
 export const PATH_MAX = 1024
@@ -81,7 +82,7 @@ export const SystemServices = INTERFACE('SystemServices', {
   },
   NtQuerySystemTime: {
     doc: 'The time of day in 100 ns units since 1601-01-01 UTC.',
-    in: {}, out: { SystemTime: LARGE_INTEGER }, errors: [], onServerDeath: gone,
+    in: {}, out: { SystemTime: SYSTEM_TIME }, errors: [], onServerDeath: gone,
   },
   NtCreateEvent: {
     doc: 'Makes an event; EventType 0 notification, 1 synchronization.',
@@ -103,11 +104,11 @@ export const SystemServices = INTERFACE('SystemServices', {
   // ------------------------------------------------------------ Ke
   NtWaitForSingleObject: {
     doc: 'Waits until an event, process or thread is signalled. Timeout in 100 ns units, negative = relative; absent = for ever. Status says STATUS_SUCCESS or STATUS_TIMEOUT.',
-    in: { Handle: HANDLE, Alertable: BOOLEAN, Timeout: OPTIONAL(LARGE_INTEGER) }, out: { Status: NTSTATUS }, errors: handleErrors, onServerDeath: gone,
+    in: { Handle: HANDLE, Alertable: BOOLEAN, Timeout: OPTIONAL(SYSTEM_TIME) }, out: { Status: NTSTATUS }, errors: handleErrors, onServerDeath: gone,
   },
   NtDelayExecution: {
     doc: 'Sleeps; the interval as in NtWaitForSingleObject.',
-    in: { Alertable: BOOLEAN, DelayInterval: LARGE_INTEGER }, out: {}, errors: [], onServerDeath: gone,
+    in: { Alertable: BOOLEAN, DelayInterval: SYSTEM_TIME }, out: {}, errors: [], onServerDeath: gone,
   },
   // ------------------------------------------------------------ Ob
   NtClose: {
