@@ -19,8 +19,8 @@ async function echo(address: string): Promise<void> {
   for await (const parts of router) await router.send(parts)
 }
 async function ring(from: string, to: string): Promise<void> {
-  const pull = new Pull(OPTIONS)
-  const push = new Push(OPTIONS)
+  const pull = new Pull({ receiveHighWaterMark: 0, linger: 0 })
+  const push = new Push({ sendHighWaterMark: 0, linger: 0 })
   await pull.bind(from)
   push.connect(to)
   ready()

@@ -62,12 +62,12 @@ export async function bareEcho(bytes: number): Promise<Bare> {
 export async function bareRing(hops: number, bytes: number): Promise<Bare> {
   const folder = scratch()
   const address = (i: number) => `ipc://${folder}/${i % hops}`
-  const pull = new Pull(OPTIONS)
+  const pull = new Pull({ receiveHighWaterMark: 0, linger: 0 })
   await pull.bind(address(0))
   const children = await Promise.all(
     Array.from({ length: hops - 1 }, (_, i) => start('ring', address(i + 1), address(i + 2))),
   )
-  const push = new Push(OPTIONS)
+  const push = new Push({ sendHighWaterMark: 0, linger: 0 })
   push.connect(address(1))
   const message = [3, 1, 0x1234, [0, 4096, 7], bytes, 'read']
   const turn = async () => {
