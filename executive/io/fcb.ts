@@ -24,7 +24,7 @@ const GAP_PIECE = 256 * 1024
 
 export class Fcb {
   readonly vcb: Vcb
-  readonly fileId: number
+  fileId: number
   /** Folded path on the volume, kept current by renames. */
   path: string
   sizes: Sizes

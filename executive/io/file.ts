@@ -110,6 +110,7 @@ export class FileObject extends NtObject {
       this.forcedClosed = true
       return
     }
+    if (this.fcb && result.response?.kind === 'Opened') ex.io.volumes.rekey(this.fcb, result.response.FileId)
     if (this.deletePending) await this.setDisposition(ex, true, true)
   }
   setDisposition(ex: Executive, DeleteFile: boolean, recovery = false): Promise<IrpResult> {

@@ -166,6 +166,14 @@ export class VolumeManager {
     if (fcb.vcb.fcbs.get(fcb.fileId) === fcb) fcb.vcb.fcbs.delete(fcb.fileId)
   }
 
+  /** A renamed file has another id in its file system's next life; later opens must find the same FCB. */
+  rekey(fcb: Fcb, fileId: number): void {
+    const { fcbs } = fcb.vcb
+    if (fcbs.get(fcb.fileId) === fcb) fcbs.delete(fcb.fileId)
+    fcb.fileId = fileId
+    fcbs.set(fileId, fcb)
+  }
+
   // ------------------------------------------------------------ death and end
   async rebind(driver: DriverObject): Promise<void> {
     for (const vcb of this.volumes) {

@@ -5,7 +5,7 @@
  *   terminate(p, s)     asks the kernel to stop it; the end itself arrives as a death report
  *   died(report)        handles closed, waiters woken, and a driver's IRPs handed to Io
  */
-import type { Birth, CPtr, DeathReport } from '#sel4/api'
+import { type Birth, type CPtr, type DeathReport, Sel4Error } from '#sel4/api'
 import { NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import { Process } from './process.ts'
@@ -69,14 +69,20 @@ export class ProcessManager {
       this.byName.delete(name)
       throw error
     }
-    if (process.child.arena) await this.ex.io.dma.addMemory(process.child.arena)
+    // It may have died while it was being made: then its memory is somebody else's.
+    if (process.child.arena && !process.handles.closed) await this.ex.io.dma.addMemory(process.child.arena)
     return process
   }
 
   async terminate(process: Process, status: NTSTATUS): Promise<void> {
     if (process.signalled) return
     process.exitStatus = status
-    await this.ex.root.kill(process.name)
+    try {
+      await this.ex.root.kill(process.name)
+    } catch (error) {
+      // The kernel knows no such process any more: its death report is on the way, and says what this asked for.
+      if (!(error instanceof Sel4Error)) throw error
+    }
   }
 
   /** The kernel's report: by now nothing of the process runs, its sessions are closed and its DMA is off. */
@@ -85,12 +91,12 @@ export class ProcessManager {
     if (!process) return
     this.byName.delete(report.name)
     this.processes.delete(process.pid)
-    process.handles.closed = true
+    process.leave()
     this.ex.env.log.warn('process ended', { process: report.name, cause: report.cause, detail: report.detail, epitaph: report.epitaph })
     if (process.child?.arena) await this.ex.io.dma.removeMemory(process.child.arena)
     const status = process.exitStatus === NT_STATUS.STATUS_PENDING ? exitStatusOf(report) : process.exitStatus
     if (process.driver) await this.ex.io.driverDied(process.driver, report)
-    else await this.closeHandles(process)
+    await this.closeHandles(process)
     process.ended(status)
   }
   private async closeHandles(process: Process): Promise<void> {
