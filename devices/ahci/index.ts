@@ -13,9 +13,15 @@ import { AtaDisk } from './ata-disk.ts'
 
 const MODES: readonly unknown[] = ['rw', 'ro', 'snapshot']
 
-export const main: Main = async (env) => {
+export const main: Main = async (env) => run(env, attachedImage(env))
+/** The same with a disk that is no file of the manifest. */
+export const ahci =
+  (image: () => DiskImage): Main =>
+  async (env) =>
+    run(env, image())
+
+async function run(env: Environment, image: DiskImage | undefined): Promise<void> {
   const machine = machineOf(env)
-  const image = attachedImage(env)
   const chip = new Ahci({
     clock: env.clock,
     irq: machine.irq(0),

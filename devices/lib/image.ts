@@ -6,6 +6,7 @@
  *   image.write(views, offset)
  *   image.flush()                 fdatasync: what was written survives the host's death too
  *   image.close()
+ *   memoryImage(bytes)            the same of bytes in memory: no file, no lock; for the simulator
  *
  * A bad image (missing, a directory, in use, not whole sectors, unreadable) is an Error with one sentence that says
  * what to do. An IO error later is an ImageError with the place. Offsets and lengths are whole sectors, inside the
@@ -126,6 +127,25 @@ class FileImage implements DiskImage {
   }
   close(): void {
     fs.closeSync(this.descriptor)
+  }
+}
+
+/** The bytes outlive the device: its next life finds what this one wrote. */
+export function memoryImage(bytes: Uint8Array): DiskImage {
+  const move = (views: Views, offset: number, one: (view: Uint8Array, at: number) => void) => {
+    let at = offset
+    for (const view of views) {
+      one(view, at)
+      at += view.length
+    }
+  }
+  return {
+    bytes: bytes.length,
+    readOnly: false,
+    read: (views, offset) => move(views, offset, (view, at) => view.set(bytes.subarray(at, at + view.length))),
+    write: (views, offset) => move(views, offset, (view, at) => bytes.set(view, at)),
+    flush() {},
+    close() {},
   }
 }
 
