@@ -23,7 +23,7 @@ import { PAGE, VIEW_PAGES, type View, type ViewOwner, ViewPool } from './views.t
 
 export { type Extent, FileCache } from './file-cache.ts'
 
-/** Views 48 MiB, bounce pages 2 MiB: what the manifest's `cache` bank holds with room to spare. */
+/** Views 48 MiB unless the root task's config has `cacheBytes`; bounce pages 2 MiB: the `cache` bank holds both with room to spare. */
 const VIEWS_BYTES = 48 * 1024 * 1024
 const STAGING_BYTES = 2 * 1024 * 1024
 /** How long dirty data may wait for the lazy writer. */
@@ -52,7 +52,8 @@ export class CacheManager {
     this.staging = new Staging(staging)
   }
   static async create(ex: Executive): Promise<CacheManager> {
-    const views = await ex.root.allocate('cache', VIEWS_BYTES)
+    const { cacheBytes = VIEWS_BYTES } = ex.env.config as { cacheBytes?: number }
+    const views = await ex.root.allocate('cache', cacheBytes)
     const staging = await ex.root.allocate('cache', STAGING_BYTES)
     await ex.io.dma.addMemory(views)
     await ex.io.dma.addMemory(staging)
