@@ -32,7 +32,7 @@ export class Key extends NtObject {
     return this.keys.get(fold(name))
   }
   setValue(name: string, type: number, data: Uint8Array): void {
-    this.values.set(fold(name), { name, type, data })
+    this.values.set(fold(name), { name, type, data: data.slice() })
   }
   value(name: string): Value | undefined {
     return this.values.get(fold(name))
@@ -86,7 +86,7 @@ export class Registry {
   }
 }
 function partsOf(path: string): string[] {
-  const parts = path.replace(/^\\Registry/i, '').split('\\').filter(Boolean)
+  const parts = path.replace(/^\\Registry(?=\\|$)/i, '').split('\\').filter(Boolean)
   if (parts.length > DEPTH_MAX || parts.some((part) => part.length > 255)) throw new StatusError('STATUS_OBJECT_NAME_INVALID')
   return parts
 }

@@ -22,6 +22,8 @@ type ExServices = Pick<
 const EVENT_MODIFY_STATE = 0x2
 const SynchronizationEvent = 1
 const TIME_UNITS_PER_MS = 10_000
+/** What an answer can carry. */
+const TABLE_MAX = 32_768
 
 export function exServices(ex: Executive): ExServices {
   const { ob, ps } = ex
@@ -33,7 +35,7 @@ export function exServices(ex: Executive): ExServices {
     },
     async NtQuerySystemInformation({ SystemInformationClass, SystemInformationLength }) {
       const bytes = await systemTable(ex, SystemInformationClass)
-      if (bytes.length > SystemInformationLength) throw new StatusError('STATUS_INFO_LENGTH_MISMATCH')
+      if (bytes.length > Math.min(SystemInformationLength, TABLE_MAX)) throw new StatusError('STATUS_INFO_LENGTH_MISMATCH')
       return { SystemInformation: bytes, ReturnLength: bytes.length }
     },
     async NtShutdownSystem({ Action, ExitStatus }) {
@@ -46,11 +48,15 @@ export function exServices(ex: Executive): ExServices {
       if (EventType > SynchronizationEvent) throw new StatusError('STATUS_INVALID_PARAMETER')
       const process = ps.byBadge(caller.badge)
       const created = new Event(EventType === SynchronizationEvent, InitialState)
-      if (ObjectAttributes?.ObjectName) {
-        const root = rootOf(ex, process, ObjectAttributes)
-        ob.insert(ObjectAttributes.ObjectName, created, root ? { root } : {})
+      const EventHandle = ob.createHandle(process, created, DesiredAccess)
+      try {
+        const root = ObjectAttributes && rootOf(ex, process, ObjectAttributes)
+        if (ObjectAttributes?.ObjectName) ob.insert(ObjectAttributes.ObjectName, created, root ? { root } : {})
+      } catch (error) {
+        void ob.close(process, EventHandle)
+        throw error
       }
-      return { EventHandle: ob.createHandle(process, created, DesiredAccess) }
+      return { EventHandle }
     },
     NtOpenEvent({ DesiredAccess, ObjectAttributes }, caller) {
       const process = ps.byBadge(caller.badge)
@@ -59,9 +65,10 @@ export function exServices(ex: Executive): ExServices {
     NtSetEvent: ({ EventHandle }, caller) => ({ PreviousState: event(caller, EventHandle).set() ? 1 : 0 }),
     NtResetEvent: ({ EventHandle }, caller) => ({ PreviousState: event(caller, EventHandle).reset() ? 1 : 0 }),
     async NtWaitForSingleObject({ Handle, Timeout }, caller) {
-      const object = ob.fromHandle(ps.byBadge(caller.badge), Handle, NtObject).waitable()
+      const process = ps.byBadge(caller.badge)
+      const object = ob.fromHandle(process, Handle, NtObject).waitable()
       if (!object) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
-      return { Status: await waitFor(ex.env.clock, object, Timeout) }
+      return { Status: await waitFor(ex.env.clock, object, Timeout, process) }
     },
     async NtDelayExecution({ DelayInterval }) {
       await ex.env.clock.sleep(milliseconds(ex.env.clock, DelayInterval))

@@ -9,7 +9,7 @@
  *
  * Never reads the keyboard, and knows nothing of who watches.
  */
-import type { CPtr, Memory, RootTask, Sel4 } from '#sel4/api'
+import { type CPtr, type Memory, type RootTask, type Sel4, Sel4Error } from '#sel4/api'
 
 export const COLUMNS = 80
 export const ROWS = 25
@@ -26,7 +26,7 @@ const TAB = 8
 
 /** Code page 437 for what lies above ASCII; unknown characters print as '?'. */
 const CP437_HIGH =
-  'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■ '
+  'ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u00a0'
 export function toCodePage437(character: string): number {
   const code = character.codePointAt(0) as number
   if (code < 0x80) return code
@@ -57,8 +57,11 @@ export class Console {
     return console
   }
 
+  /** A display that is gone shows nothing, which is no fault of whoever prints. */
   write(text: string): Promise<void> {
-    this.queue = this.queue.then(() => this.print(text))
+    this.queue = this.queue.then(() => this.print(text)).catch((error: unknown) => {
+      if (!(error instanceof Sel4Error)) throw error
+    })
     return this.queue
   }
 

@@ -62,15 +62,15 @@ export class ObjectManager {
     const parts = (root ? path : path.slice(1)).split('\\').filter((part, i, all) => part !== '' || i < all.length - 1)
     let here: NtObject = root ?? this.root
     for (let i = 0; i < parts.length; i++) {
-      if (!(here instanceof Directory)) return { object: here, remaining: `\\${parts.slice(i).join('\\')}` }
+      if (!(here instanceof Directory)) return { object: here, remaining: `\\${parts.slice(i).join('\\')}${path.endsWith('\\') && parts.at(-1) !== '' ? '\\' : ''}` }
       if (parts[i] === '') throw new StatusError('STATUS_OBJECT_NAME_INVALID')
       const next = here.find(parts[i])
       if (!next) throw new StatusError(i === parts.length - 1 ? 'STATUS_OBJECT_NAME_NOT_FOUND' : 'STATUS_OBJECT_PATH_NOT_FOUND')
       const last = i === parts.length - 1
       if (next instanceof SymbolicLink && !(last && noFinalLink)) {
         const tail = parts.slice(i + 1).join('\\')
-        const trailing = path.endsWith('\\') && last ? '\\' : ''
-        return tail === '' ? next.target + trailing : `${next.target}\\${tail}${path.endsWith('\\') ? '\\' : ''}`
+        const trailing = path.endsWith('\\') ? '\\' : ''
+        return tail === '' ? next.target + trailing : `${next.target.replace(/\\$/, '')}\\${tail}${trailing}`
       }
       here = next
     }
@@ -82,12 +82,17 @@ export class ObjectManager {
     const cut = path.lastIndexOf('\\')
     const name = path.slice(cut + 1)
     if (name === '' || name.length > OBJECTS_MAX) throw new StatusError('STATUS_OBJECT_NAME_INVALID')
+    if (cut < 0 && !options.root) throw new StatusError('STATUS_OBJECT_PATH_SYNTAX_BAD', path)
     const parent = cut < 0 ? (options.root ?? this.root) : cut === 0 ? this.root : this.parentOf(path.slice(0, cut), options.root)
     if (!(parent instanceof Directory)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
     if (parent.find(name)) throw new StatusError('STATUS_OBJECT_NAME_COLLISION', path)
     parent.add(name, object)
-    object.permanent = options.permanent === true
-    if (object.permanent) this.reference(object)
+    if (options.permanent) this.makePermanent(object)
+  }
+  /** It keeps its name without handles. */
+  makePermanent(object: NtObject): void {
+    if (!object.permanent) this.reference(object)
+    object.permanent = true
   }
   private parentOf(path: string, root: NtObject | undefined): NtObject {
     try {

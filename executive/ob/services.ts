@@ -40,8 +40,15 @@ export function obServices(ex: Executive): ObServices {
   const create = <T extends NtObject>(caller: Caller, attributes: Attributes, access: number, object: T, permanent: boolean): number => {
     const process = ps.byBadge(caller.badge)
     const root = rootOf(ex, process, attributes)
-    ob.insert(attributes.ObjectName, object, { permanent, ...(root && { root }) })
-    return ob.createHandle(process, object, access)
+    ob.reference(object)
+    try {
+      ob.insert(attributes.ObjectName, object, { ...(root && { root }) })
+      const handle = ob.createHandle(process, object, access)
+      if (permanent) ob.makePermanent(object)
+      return handle
+    } finally {
+      ob.dereference(object)
+    }
   }
   return {
     async NtClose({ Handle }, caller) {

@@ -29,6 +29,7 @@ export class Process extends NtObject implements Waitable {
   exitStatus: NTSTATUS = NT_STATUS.STATUS_PENDING
   signalled = false
   private readonly list = new WaitList()
+  private readonly leaving = new WaitList()
 
   constructor(pid: number, image: string, commandLine = '', currentDirectory = '') {
     super()
@@ -46,8 +47,17 @@ export class Process extends NtObject implements Waitable {
     if (!arena || offset < 0 || length < 0 || offset + length > arena.length) throw new StatusError('STATUS_ACCESS_VIOLATION')
     return { bytes: arena.bytes.subarray(offset, offset + length), physicalAddress: arena.physicalAddress + offset }
   }
+  /** It runs no more: no handle is made for it, none of its waits goes on. */
+  leave(): void {
+    this.handles.closed = true
+    this.leaving.wake(() => true)
+  }
+  onLeave(wake: () => void): { cancel(): void } {
+    return this.leaving.add(wake)
+  }
   ended(status: NTSTATUS): void {
     if (this.signalled) return
+    this.leave()
     this.exitStatus = status
     this.signalled = true
     this.list.wake(() => true)

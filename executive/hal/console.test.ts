@@ -1,0 +1,109 @@
+import { expect } from 'chai'
+import fc from 'fast-check'
+import type { Memory } from '#sel4/api'
+import { Sel4Error } from '#sel4/api'
+import { fakeEnvironment } from '#sel4/fake'
+import { COLUMNS, Console, ROWS, toCodePage437 } from './console.ts'
+
+async function setup() {
+  const registers = new Uint8Array(256)
+  let broken = false
+  let memory: Memory | undefined
+  const env = fakeEnvironment({
+    root: true,
+    onPortOut(_port, width, value) {
+      if (broken) throw new Sel4Error('serverDied')
+      expect(width).to.equal(2)
+      registers[value & 0xff] = value >> 8
+    },
+  })
+  const root = env.root as NonNullable<typeof env.root>
+  const allocate = root.deviceMemory.bind(root)
+  root.deviceMemory = async (...args) => (memory = await allocate(...args))
+  const console = await Console.open(root, env.sel4)
+  const word = (index: number) => (registers[index] << 8) | registers[index + 1]
+  const screen = () => {
+    const start = word(0x0c)
+    return Array.from({ length: ROWS }, (_, row) =>
+      Array.from({ length: COLUMNS }, (_, column) => String.fromCharCode((memory as Memory).bytes[(start + row * COLUMNS + column) * 2])).join('').trimEnd())
+  }
+  const cursor = () => {
+    const at = word(0x0e) - word(0x0c)
+    return [Math.floor(at / COLUMNS), at % COLUMNS]
+  }
+  return { console, screen, cursor, start: () => word(0x0c), break: (on: boolean) => (broken = on) }
+}
+/** What a screen of endless paper would show at its foot. */
+function paper(text: string): { rows: string[]; row: number; column: number } {
+  const rows: string[][] = [[]]
+  let [row, column, top] = [0, 0, 0]
+  const down = () => {
+    row++
+    column = 0
+    rows[row] = []
+    top = Math.max(top, row - ROWS + 1)
+  }
+  for (const c of text) {
+    if (c === '\n') down()
+    else if (c === '\r') column = 0
+    else if (c === '\b') {
+      if (column > 0) column--
+      else if (row > top) [row, column] = [row - 1, COLUMNS - 1]
+    } else {
+      rows[row][column] = c
+      if (++column === COLUMNS) down()
+    }
+  }
+  const shown = Array.from({ length: ROWS }, (_, i) => Array.from({ length: COLUMNS }, (_, c) => rows[top + i]?.[c] ?? ' ').join('').trimEnd())
+  return { rows: shown, row: row - top, column }
+}
+
+describe('console', () => {
+  it('wraps at 80, steps back over the wrap, scrolls', async () => {
+    const { console, screen, cursor } = await setup()
+    await console.write('x'.repeat(80))
+    expect(cursor()).to.deep.equal([1, 0])
+    await console.write('\by')
+    expect(screen()[0]).to.equal(`${'x'.repeat(79)}y`)
+    await console.write(`a\tb\n${'\n'.repeat(30)}end`)
+    expect(screen()[ROWS - 1]).to.equal('end')
+  })
+  it('goes back to the top of video memory and loses no row of the picture', async () => {
+    const { console, screen, start } = await setup()
+    let wrapped = 0
+    for (let i = 0, last = 0; i < 500; i++) {
+      await console.write(`row ${i}\n`)
+      if (start() < last) wrapped++
+      last = start()
+    }
+    expect(wrapped).to.be.greaterThan(1)
+    expect(screen().slice(0, ROWS - 1)).to.deep.equal(Array.from({ length: ROWS - 1 }, (_, i) => `row ${476 + i}`))
+  })
+  it('shows what endless paper would', async () => {
+    const piece = fc.oneof(fc.constantFrom('\n', '\b', '\r', '\b\b\b', '\n\n\n\n\n'), fc.string({ unit: fc.constantFrom('a', 'b', 'c', ' '), maxLength: 100 }), fc.constant('z'.repeat(900)))
+    await fc.assert(fc.asyncProperty(fc.array(piece, { maxLength: 40 }), async (pieces) => {
+      const { console, screen, cursor } = await setup()
+      let text = ''
+      for (const p of pieces) {
+        // The window moves when a write ends: within one, a step back may still reach a row that paper has rolled away.
+        for (const part of p.split(/(?<=\n)/)) await console.write(part)
+        text += p
+      }
+      const expected = paper(text)
+      expect(screen()).to.deep.equal(expected.rows)
+      expect(cursor()).to.deep.equal([expected.row, expected.column])
+    }), { numRuns: 30 })
+  })
+  it('prints code page 437 and a question mark for the rest', () => {
+    expect([...'Aé█≥☃'].map(toCodePage437)).to.deep.equal([0x41, 0x82, 0xdb, 0xf2, 0x3f])
+    expect(toCodePage437('\u00a0')).to.equal(0xff)
+  })
+  it('outlives its display, and is no error of those who print', async () => {
+    const { console, screen, break: breakDisplay } = await setup()
+    breakDisplay(true)
+    await console.write('lost\n')
+    breakDisplay(false)
+    await console.write('back')
+    expect(screen()[1]).to.equal('back')
+  })
+})
