@@ -38,7 +38,12 @@ export async function main(env: Environment): Promise<void> {
   })
   const served = env.sel4.serve(endpoint, [
     SERVE(SystemServices, {
-      ...exServices(ex), ...obServices(ex), ...psServices(ex), ...cmServices(ex), ...fileServices(ex), ...transferServices(ex),
+      ...exServices(ex),
+      ...obServices(ex),
+      ...psServices(ex),
+      ...cmServices(ex),
+      ...fileServices(ex),
+      ...transferServices(ex),
     }),
     SERVE(WdmServices, ex.io.wdmHandlers()),
   ])

@@ -387,7 +387,9 @@ export class Kernel {
     this.lease.stop()
     this.host.log('info', `stopping: ${reason}`, { code })
     await this.stopPanel()
-    const devices = [...this.machine.devices.values()].map(({ process }) => process?.ask(ASK.powerOff, null))
+    const devices = [...this.machine.devices.values()].flatMap(({ process }) =>
+      process ? [process.ask(ASK.powerOff, null)] : [],
+    )
     await Promise.race([Promise.all(devices), new Promise<void>((resolve) => this.host.alarm(POWER_OFF_MS, resolve))])
     for (const process of this.processes.values()) this.host.kill(process.pid, 'SIGKILL')
     while (this.processes.size) await new Promise<void>((resolve) => this.host.alarm(5, resolve))

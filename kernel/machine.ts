@@ -129,7 +129,7 @@ export class Machine {
     if (!(arena?.object instanceof Frame)) return
     const { physicalAddress, bytes } = arena.object
     const reached = [...this.devices.values()].filter((device) => device.ungrantAll(physicalAddress, bytes))
-    await Promise.all(reached.map((device) => device.process?.ask(ASK.barrier, null)))
+    await Promise.all(reached.flatMap(({ process }) => (process ? [process.ask(ASK.barrier, null)] : [])))
   }
   notification(): Notification {
     const made = new Notification(this.kernel.id(), () => this.notifications.delete(made))

@@ -11,7 +11,10 @@ import { VIEW_SIZE } from './views.ts'
 
 const SLOT = 64 * 1024
 export const memoryAt = (physicalAddress: number, length: number): Memory => ({
-  virtualAddress: physicalAddress, physicalAddress, length, bytes: new Uint8Array(length),
+  virtualAddress: physicalAddress,
+  physicalAddress,
+  length,
+  bytes: new Uint8Array(length),
 })
 export interface DiskAccess {
   readonly direction: 'read' | 'write'
@@ -37,7 +40,9 @@ export class FakeDisk {
     this.bytes = new Uint8Array(length)
   }
   private memory(physicalAddress: number, length: number): Uint8Array {
-    const memory = this.memories.find((m) => physicalAddress >= m.physicalAddress && physicalAddress + length <= m.physicalAddress + m.length)
+    const memory = this.memories.find(
+      (m) => physicalAddress >= m.physicalAddress && physicalAddress + length <= m.physicalAddress + m.length,
+    )
     if (!memory) throw new Error(`DMA to nowhere: ${physicalAddress} +${length}`)
     const at = physicalAddress - memory.physicalAddress
     return memory.bytes.subarray(at, at + length)
@@ -49,7 +54,8 @@ export class FakeDisk {
     const { parameters } = request
     if (parameters.kind === 'DeviceIoControl') return this.length()
     if (request.major === IRP_MJ.IRP_MJ_FLUSH_BUFFERS) this.flushes++
-    if ((parameters.kind !== 'Read' && parameters.kind !== 'Write') || !request.mdl) return { Status: 0, Information: 0 }
+    if ((parameters.kind !== 'Read' && parameters.kind !== 'Write') || !request.mdl)
+      return { Status: 0, Information: 0 }
     const direction = parameters.kind === 'Read' ? 'read' : 'write'
     const access: DiskAccess = { direction, offset: parameters.ByteOffset, length: parameters.Length }
     this.log.push(access)

@@ -14,15 +14,38 @@ const IRP_PAGING_IO = 0x200
 /** CTL_CODE(IOCTL_DISK_BASE, 0x17, METHOD_BUFFERED, FILE_READ_ACCESS). */
 const IOCTL_DISK_GET_LENGTH_INFO = 0x7405c
 
-export async function transfer(ex: Executive, device: DeviceObject, direction: 'read' | 'write', offset: number, physicalAddress: number, length: number): Promise<NTSTATUS> {
+export async function transfer(
+  ex: Executive,
+  device: DeviceObject,
+  direction: 'read' | 'write',
+  offset: number,
+  physicalAddress: number,
+  length: number,
+): Promise<NTSTATUS> {
   const pieces: Promise<NTSTATUS>[] = []
   for (let done = 0; done < length; done += TRANSFER_MAX) {
-    pieces.push(transferPiece(ex, device, direction, offset + done, physicalAddress + done, Math.min(TRANSFER_MAX, length - done)))
+    pieces.push(
+      transferPiece(
+        ex,
+        device,
+        direction,
+        offset + done,
+        physicalAddress + done,
+        Math.min(TRANSFER_MAX, length - done),
+      ),
+    )
   }
   const results = await Promise.all(pieces)
   return results.find((status) => !NT_SUCCESS(status)) ?? results[0] ?? 0
 }
-async function transferPiece(ex: Executive, device: DeviceObject, direction: 'read' | 'write', offset: number, physicalAddress: number, length: number): Promise<NTSTATUS> {
+async function transferPiece(
+  ex: Executive,
+  device: DeviceObject,
+  direction: 'read' | 'write',
+  offset: number,
+  physicalAddress: number,
+  length: number,
+): Promise<NTSTATUS> {
   const result = await ex.io.irps.submit({
     device,
     major: direction === 'read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE,
@@ -77,8 +100,17 @@ export async function openDisk(ex: Executive, device: DeviceObject, staging: Sta
 }
 async function lengthOf(ex: Executive, device: DeviceObject): Promise<number> {
   const result = await ex.io.irps.submit({
-    device, major: IRP_MJ.IRP_MJ_DEVICE_CONTROL, requestor: 'system', idempotent: true, outputLength: 8,
-    parameters: { kind: 'DeviceIoControl', IoControlCode: IOCTL_DISK_GET_LENGTH_INFO, InputBufferLength: 0, OutputBufferLength: 8 },
+    device,
+    major: IRP_MJ.IRP_MJ_DEVICE_CONTROL,
+    requestor: 'system',
+    idempotent: true,
+    outputLength: 8,
+    parameters: {
+      kind: 'DeviceIoControl',
+      IoControlCode: IOCTL_DISK_GET_LENGTH_INFO,
+      InputBufferLength: 0,
+      OutputBufferLength: 8,
+    },
   })
   const response = result.response
   if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)

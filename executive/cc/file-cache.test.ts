@@ -33,7 +33,8 @@ class FakeFile {
     const half = this.allocation / 2
     const end = Math.min(offset + length, this.allocation)
     const found: Extent[] = []
-    if (offset < half) found.push({ FileOffset: offset, VolumeOffset: this.base + half + offset, Length: Math.min(end, half) - offset })
+    if (offset < half)
+      found.push({ FileOffset: offset, VolumeOffset: this.base + half + offset, Length: Math.min(end, half) - offset })
     const second = Math.max(offset, half)
     if (end > second) found.push({ FileOffset: second, VolumeOffset: this.base + second - half, Length: end - second })
     return found
@@ -45,15 +46,22 @@ class FakeFile {
   }
   onDisk(length: number): Uint8Array {
     const bytes = new Uint8Array(length)
-    for (const e of this.where(0, length)) bytes.set(this.fake.disk.bytes.subarray(e.VolumeOffset, e.VolumeOffset + e.Length), e.FileOffset)
+    for (const e of this.where(0, length))
+      bytes.set(this.fake.disk.bytes.subarray(e.VolumeOffset, e.VolumeOffset + e.Length), e.FileOffset)
     return bytes
   }
   fill(bytes: Uint8Array): void {
-    for (const e of this.where(0, bytes.length)) this.fake.disk.bytes.set(bytes.subarray(e.FileOffset, e.FileOffset + e.Length), e.VolumeOffset)
+    for (const e of this.where(0, bytes.length))
+      this.fake.disk.bytes.set(bytes.subarray(e.FileOffset, e.FileOffset + e.Length), e.VolumeOffset)
   }
 }
-const pattern = (length: number, seed: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) * 13 + seed) & 0xff)
-const statusOf = (promise: Promise<unknown>): Promise<number> => promise.then(() => 0, (error: StatusError) => error.status)
+const pattern = (length: number, seed: number): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) * 13 + seed) & 0xff)
+const statusOf = (promise: Promise<unknown>): Promise<number> =>
+  promise.then(
+    () => 0,
+    (error: StatusError) => error.status,
+  )
 const MIB = 1024 * 1024
 
 describe('file cache', () => {
@@ -174,9 +182,13 @@ describe('file cache', () => {
     const fake = fakeCache({ views: 1 })
     const files = [0, 1, 2].map((i) => new FakeFile(fake, VIEW_SIZE, MIB, i * 2 * MIB))
     files.forEach((file, i) => file.fill(pattern(VIEW_SIZE, 50 * i)))
-    const reads = files.flatMap((file, i) => [0, 1, 2].map(async (n) => {
-      expect(await file.read((5 * n + i) * PAGE, PAGE)).to.deep.equal(pattern(VIEW_SIZE, 50 * i).subarray((5 * n + i) * PAGE, (5 * n + i + 1) * PAGE))
-    }))
+    const reads = files.flatMap((file, i) =>
+      [0, 1, 2].map(async (n) => {
+        expect(await file.read((5 * n + i) * PAGE, PAGE)).to.deep.equal(
+          pattern(VIEW_SIZE, 50 * i).subarray((5 * n + i) * PAGE, (5 * n + i + 1) * PAGE),
+        )
+      }),
+    )
     await until(fake.env, Promise.all(reads))
   })
   it('gives a writer an error, not an endless wait, when all memory is dirty and the disk refuses it', async () => {
@@ -212,7 +224,11 @@ describe('file cache', () => {
     far: fc.nat(2),
     delay: fc.nat(8),
   })
-  const round = fc.record({ actions: fc.array(action, { minLength: 1, maxLength: 6 }), failing: fc.nat(5), cut: fc.option(fc.nat(3 * VIEW_SIZE)) })
+  const round = fc.record({
+    actions: fc.array(action, { minLength: 1, maxLength: 6 }),
+    failing: fc.nat(5),
+    cut: fc.option(fc.nat(3 * VIEW_SIZE)),
+  })
   it('is a byte array', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), fc.nat(), async (rounds, seed) => {
@@ -226,7 +242,8 @@ describe('file cache', () => {
         for (const { actions, failing, cut } of rounds) {
           const before = models.map((model) => model.slice())
           const taken = files.map(() => new Set<number>())
-          fake.disk.fails = (access) => failing === 0 && access.direction === 'write' && access.offset % (4 * PAGE) === 0
+          fake.disk.fails = (access) =>
+            failing === 0 && access.direction === 'write' && access.offset % (4 * PAGE) === 0
           const work = actions.map(async ({ kind, file: f, at, length, far, delay }) => {
             const file = files[f]
             let offset = far * VIEW_SIZE + at
@@ -247,7 +264,8 @@ describe('file cache', () => {
               await fake.env.clock.sleep(delay)
               const bytes = await file.read(offset, length)
               for (let i = 0; i < length; i++) {
-                if (bytes[i] !== before[f][offset + i] && bytes[i] !== models[f][offset + i]) throw new Error(`byte ${offset + i} of file ${f}: ${bytes[i]}`)
+                if (bytes[i] !== before[f][offset + i] && bytes[i] !== models[f][offset + i])
+                  throw new Error(`byte ${offset + i} of file ${f}: ${bytes[i]}`)
               }
             } else {
               await fake.env.clock.sleep(delay)

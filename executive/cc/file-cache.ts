@@ -25,7 +25,12 @@ export interface Backing {
   /** Where [offset, +length) lies on the volume; may cover less than asked when the file's allocation ends. */
   extents(offset: number, length: number): Promise<readonly Extent[]>
   /** Moves sectors between the volume and physical memory. */
-  transfer(direction: 'read' | 'write', volumeOffset: number, physicalAddress: number, length: number): Promise<NTSTATUS>
+  transfer(
+    direction: 'read' | 'write',
+    volumeOffset: number,
+    physicalAddress: number,
+    length: number,
+  ): Promise<NTSTATUS>
   /** Bytes of the file that exist; nothing is read at or beyond. */
   size(): number
   /** A view with one `busy` for the caller. */
@@ -118,9 +123,11 @@ export class FileCache implements ViewOwner {
   /** One at a time: a second call while one runs starts after it, so that it covers what was written meanwhile. */
   flush(): Promise<NTSTATUS> {
     const before = this.flushing ?? Promise.resolve(NT_STATUS.STATUS_SUCCESS)
-    const flushing: Promise<NTSTATUS> = before.then(() => this.flushAll()).finally(() => {
-      if (this.flushing === flushing) this.flushing = undefined
-    })
+    const flushing: Promise<NTSTATUS> = before
+      .then(() => this.flushAll())
+      .finally(() => {
+        if (this.flushing === flushing) this.flushing = undefined
+      })
     this.flushing = flushing
     return flushing
   }
@@ -250,7 +257,12 @@ export class FileCache implements ViewOwner {
     const covered = extents.reduce((sum, extent) => sum + extent.Length, 0)
     if (covered < Math.min(length, this.backing.size() - offset)) return NT_STATUS.STATUS_FILE_CORRUPT_ERROR
     const transfers = extents.map((extent) =>
-      this.backing.transfer(direction, extent.VolumeOffset, view.physicalAddress + first * PAGE + (extent.FileOffset - offset), extent.Length),
+      this.backing.transfer(
+        direction,
+        extent.VolumeOffset,
+        view.physicalAddress + first * PAGE + (extent.FileOffset - offset),
+        extent.Length,
+      ),
     )
     const results = await Promise.all(transfers)
     return results.find((status) => !NT_SUCCESS(status)) ?? NT_STATUS.STATUS_SUCCESS

@@ -12,13 +12,18 @@ const driver = {
     return { bytes: arena.bytes.subarray(address, address + length), physicalAddress: 0 }
   },
 } as unknown as Process
-const commitOf = (VolumeOffset: number, Length = 4) => ({ Volume: 1, Writes: [{ Phase: 0, VolumeOffset, Address: 0, Length }], Freed: [] })
+const commitOf = (VolumeOffset: number, Length = 4) => ({
+  Volume: 1,
+  Writes: [{ Phase: 0, VolumeOffset, Address: 0, Length }],
+  Freed: [],
+})
 
 async function mounted(): Promise<FakeCache & { file: FileCache; files: FileCache[] }> {
   const fake = fakeCache()
   await until(fake.env, fake.cc.readVolume(fake.device, 0, new Uint8Array(512)))
   const file = fake.cc.fileCache({
-    storageDevice: fake.device, size: () => 4 * PAGE,
+    storageDevice: fake.device,
+    size: () => 4 * PAGE,
     extents: async (FileOffset, Length) => [{ FileOffset, VolumeOffset: 0x100000 + FileOffset, Length }],
   })
   const files = [file]
@@ -38,7 +43,7 @@ describe('cache manager', () => {
     expect(disk.flushes).to.equal(1)
     expect([...disk.bytes.subarray(PAGE, PAGE + 4)]).to.deep.equal([1, 2, 3, 4])
   })
-  it('does not lose a volume\'s metadata to one file that cannot be written', async () => {
+  it("does not lose a volume's metadata to one file that cannot be written", async () => {
     const { cc, disk, env, device, file } = await mounted()
     cc.commit(device, commitOf(PAGE), driver)
     await until(env, file.write(0, new Uint8Array(PAGE).fill(7), PAGE))
@@ -48,10 +53,20 @@ describe('cache manager', () => {
   })
   it('writes metadata where it stood before data goes there', async () => {
     const { cc, disk, env, device, file } = await mounted()
-    cc.commit(device, { Volume: 1, Writes: [{ Phase: 0, VolumeOffset: 0, Address: 0, Length: 1 }], Freed: [{ VolumeOffset: 0x100000, Length: 512 }] }, driver)
+    cc.commit(
+      device,
+      {
+        Volume: 1,
+        Writes: [{ Phase: 0, VolumeOffset: 0, Address: 0, Length: 1 }],
+        Freed: [{ VolumeOffset: 0x100000, Length: 512 }],
+      },
+      driver,
+    )
     await until(env, file.write(0, new Uint8Array(PAGE).fill(7), PAGE))
     await until(env, file.flush())
-    expect(disk.log.filter((access) => access.direction === 'write').map((access) => access.offset)).to.deep.equal([0, 0x100000])
+    expect(disk.log.filter((access) => access.direction === 'write').map((access) => access.offset)).to.deep.equal([
+      0, 0x100000,
+    ])
   })
   it('tries metadata again that the disk refused, without another commit', async () => {
     const { cc, disk, env, device } = await mounted()
@@ -74,7 +89,14 @@ describe('cache manager', () => {
   })
   it('remembers no failed opening', async () => {
     const { cc, env, device, disk } = fakeCache()
-    const read = () => until(env, cc.readVolume(device, 0, new Uint8Array(512)).then(() => 0, (error: StatusError) => error.status))
+    const read = () =>
+      until(
+        env,
+        cc.readVolume(device, 0, new Uint8Array(512)).then(
+          () => 0,
+          (error: StatusError) => error.status,
+        ),
+      )
     disk.fails = () => true
     expect(await read()).to.equal(NT_STATUS.STATUS_IO_DEVICE_ERROR)
     disk.fails = () => false

@@ -32,7 +32,9 @@ const LAZY_MS = 1000
 const READ_MAX = 64 * 1024
 
 /** What a file's owner must say besides moving data. */
-export type FileBacking = Omit<Backing, 'take' | 'touch' | 'release' | 'dirtied' | 'transfer'> & { readonly storageDevice: DeviceObject }
+export type FileBacking = Omit<Backing, 'take' | 'touch' | 'release' | 'dirtied' | 'transfer'> & {
+  readonly storageDevice: DeviceObject
+}
 
 export class CacheManager {
   private readonly ex: Executive
@@ -66,7 +68,8 @@ export class CacheManager {
     const cache = new FileCache({
       extents: (offset, length) => owner.extents(offset, length),
       size: () => owner.size(),
-      transfer: (direction, volumeOffset, physicalAddress, length) => this.transferData(storageDevice, direction, volumeOffset, physicalAddress, length),
+      transfer: (direction, volumeOffset, physicalAddress, length) =>
+        this.transferData(storageDevice, direction, volumeOffset, physicalAddress, length),
       take: (view, index) => this.take(view, index),
       touch: (view) => this.pool.touch(view),
       release: (view) => this.pool.release(view),
@@ -79,7 +82,13 @@ export class CacheManager {
     cache.discard(0)
     this.files.delete(cache)
   }
-  private async transferData(device: DeviceObject, direction: 'read' | 'write', volumeOffset: number, physicalAddress: number, length: number): Promise<NTSTATUS> {
+  private async transferData(
+    device: DeviceObject,
+    direction: 'read' | 'write',
+    volumeOffset: number,
+    physicalAddress: number,
+    length: number,
+  ): Promise<NTSTATUS> {
     if (direction === 'write') {
       const status = await this.opened.get(device)?.settle(volumeOffset, length)
       if (status !== undefined && !NT_SUCCESS(status)) return status
@@ -161,9 +170,14 @@ export class CacheManager {
     const metadata = storage && this.opened.get(storage)
     if (!metadata) throw new StatusError('STATUS_INVALID_HANDLE', 'commit to a volume that is not mounted')
     const writes = commit.Writes.map((write) => ({
-      phase: write.Phase, offset: write.VolumeOffset, bytes: driver.buffer(write.Address, write.Length).bytes.slice(),
+      phase: write.Phase,
+      offset: write.VolumeOffset,
+      bytes: driver.buffer(write.Address, write.Length).bytes.slice(),
     }))
-    metadata.apply(writes, commit.Freed.map((range) => ({ offset: range.VolumeOffset, length: range.Length })))
+    metadata.apply(
+      writes,
+      commit.Freed.map((range) => ({ offset: range.VolumeOffset, length: range.Length })),
+    )
     this.ex.env.copied.calls++
     for (const write of writes) this.ex.env.copied.bytes += write.bytes.length
     this.wakeLazyWriter()
@@ -174,7 +188,13 @@ export class CacheManager {
     const metadata = (await this.opened.get(device)?.flush()) ?? NT_STATUS.STATUS_SUCCESS
     const failed = [...data, metadata].find((status) => !NT_SUCCESS(status))
     if (failed !== undefined) return failed
-    const flush = await this.ex.io.irps.submit({ device, major: FLUSH_BUFFERS, parameters: { kind: 'None' }, requestor: 'system', idempotent: true })
+    const flush = await this.ex.io.irps.submit({
+      device,
+      major: FLUSH_BUFFERS,
+      parameters: { kind: 'None' },
+      requestor: 'system',
+      idempotent: true,
+    })
     return flush.Status
   }
   forget(device: DeviceObject): void {

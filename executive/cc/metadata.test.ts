@@ -47,18 +47,31 @@ class SlowDisk implements Disk {
     return 0
   }
 }
-const write = (phase: number, offset: number, ...bytes: number[]): MetadataWrite => ({ phase, offset, bytes: Uint8Array.from(bytes) })
+const write = (phase: number, offset: number, ...bytes: number[]): MetadataWrite => ({
+  phase,
+  offset,
+  bytes: Uint8Array.from(bytes),
+})
 function setup(length = 8 * PAGE, seed = 1) {
   const env = fakeEnvironment({ seed })
   const disk = new SlowDisk(env, length)
   return { env, disk, cache: new MetadataCache(disk) }
 }
-async function readAll(env: FakeEnvironment, cache: MetadataCache, offset: number, length: number): Promise<Uint8Array> {
+async function readAll(
+  env: FakeEnvironment,
+  cache: MetadataCache,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)
   await until(env, cache.read(offset, bytes))
   return bytes
 }
-const statusOf = (promise: Promise<unknown>): Promise<number> => promise.then(() => 0, (error: StatusError) => error.status)
+const statusOf = (promise: Promise<unknown>): Promise<number> =>
+  promise.then(
+    () => 0,
+    (error: StatusError) => error.status,
+  )
 
 describe('metadata cache', () => {
   it('shows a commit at once, resident or not, and writes nothing yet', async () => {
@@ -74,7 +87,10 @@ describe('metadata cache', () => {
     const { env, disk, cache } = setup()
     cache.apply([write(1, 3 * SECTOR, 9), write(0, 5 * SECTOR, 7), write(0, 6 * SECTOR, 8)], [])
     expect(await until(env, cache.flush())).to.equal(0)
-    expect(disk.history.map(({ offset, bytes }) => [offset, bytes.length])).to.deep.equal([[5 * SECTOR, 2 * SECTOR], [3 * SECTOR, SECTOR]])
+    expect(disk.history.map(({ offset, bytes }) => [offset, bytes.length])).to.deep.equal([
+      [5 * SECTOR, 2 * SECTOR],
+      [3 * SECTOR, SECTOR],
+    ])
     expect(cache.dirty).to.equal(false)
   })
   it('joins commits, but not one that would put an early phase before a late one of the same bytes', async () => {
@@ -135,7 +151,9 @@ describe('metadata cache', () => {
     const { env, cache } = setup()
     for (const offset of [-1, 8 * PAGE - 1, 2 ** 50]) {
       expect(() => cache.apply([write(0, offset, 1, 2)], [])).to.throw(StatusError)
-      expect(await until(env, statusOf(cache.read(offset, new Uint8Array(2))))).to.equal(NT_STATUS.STATUS_NONEXISTENT_SECTOR)
+      expect(await until(env, statusOf(cache.read(offset, new Uint8Array(2))))).to.equal(
+        NT_STATUS.STATUS_NONEXISTENT_SECTOR,
+      )
     }
     expect(cache.dirty).to.equal(false)
   })
@@ -152,7 +170,8 @@ describe('metadata cache', () => {
     const { env, disk, cache } = setup(4200 * PAGE)
     cache.apply([write(0, 0, 1)], [])
     disk.fails = (direction) => direction === 'write'
-    for (let at = 0; at < 4200; at += 16) await until(env, cache.read(at * PAGE, new Uint8Array(Math.min(16, 4200 - at) * PAGE)))
+    for (let at = 0; at < 4200; at += 16)
+      await until(env, cache.read(at * PAGE, new Uint8Array(Math.min(16, 4200 - at) * PAGE)))
     const { reads } = disk
     expect((await readAll(env, cache, 0, 1))[0]).to.equal(1)
     expect(disk.reads).to.equal(reads)
@@ -161,7 +180,10 @@ describe('metadata cache', () => {
   })
 
   // Every byte a commit writes is its number, so that the disk tells what has arrived.
-  const commit = fc.array(fc.record({ phase: fc.nat(2), sector: fc.nat(11), at: fc.nat(6), length: fc.integer({ min: 1, max: 4 }) }), { minLength: 1, maxLength: 5 })
+  const commit = fc.array(
+    fc.record({ phase: fc.nat(2), sector: fc.nat(11), at: fc.nat(6), length: fc.integer({ min: 1, max: 4 }) }),
+    { minLength: 1, maxLength: 5 },
+  )
   const step = fc.oneof(
     { weight: 5, arbitrary: fc.record({ kind: fc.constant('commit' as const), commit }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('flush' as const), failing: fc.nat(20) }) },
@@ -179,8 +201,18 @@ describe('metadata cache', () => {
         for (const s of steps) {
           if (s.kind === 'commit') {
             const number = commits.length + 1
-            const writes = s.commit.map((w) => ({ phase: w.phase, offset: w.sector * 2 * SECTOR + w.at, bytes: new Uint8Array(w.length).fill(number) }))
-            const separate = writes.filter((w, i) => !writes.some((other, j) => j < i && other.offset < w.offset + w.bytes.length && w.offset < other.offset + other.bytes.length))
+            const writes = s.commit.map((w) => ({
+              phase: w.phase,
+              offset: w.sector * 2 * SECTOR + w.at,
+              bytes: new Uint8Array(w.length).fill(number),
+            }))
+            const separate = writes.filter(
+              (w, i) =>
+                !writes.some(
+                  (other, j) =>
+                    j < i && other.offset < w.offset + w.bytes.length && w.offset < other.offset + other.bytes.length,
+                ),
+            )
             commits.push(separate)
             cache.apply(separate, [])
             for (const w of separate) model.set(w.bytes, w.offset)
@@ -213,13 +245,16 @@ describe('metadata cache', () => {
     for (const { offset, bytes: written } of history) {
       bytes.set(written, offset)
       commits.forEach((writes, i) => {
-        for (const w of writes) if (bytes.subarray(w.offset, w.offset + w.bytes.length).includes(i + 1)) highest[i] = Math.max(highest[i], w.phase)
+        for (const w of writes)
+          if (bytes.subarray(w.offset, w.offset + w.bytes.length).includes(i + 1))
+            highest[i] = Math.max(highest[i], w.phase)
       })
       commits.forEach((writes, i) => {
         for (const w of writes) {
           if (w.phase >= highest[i]) continue
           for (let at = w.offset; at < w.offset + w.bytes.length; at++) {
-            if (bytes[at] < i + 1) throw new Error(`commit ${i + 1} shows phase ${highest[i]} without byte ${at} of phase ${w.phase}`)
+            if (bytes[at] < i + 1)
+              throw new Error(`commit ${i + 1} shows phase ${highest[i]} without byte ${at} of phase ${w.phase}`)
           }
         }
       })
@@ -231,7 +266,8 @@ describe('metadata cache', () => {
   function checkNoOvertaking(bytes: Uint8Array, commits: readonly MetadataWrite[][]): void {
     const before = seen.get(commits)
     if (before) {
-      for (let at = 0; at < bytes.length; at++) if (bytes[at] < before[at]) throw new Error(`byte ${at} went back from ${before[at]} to ${bytes[at]}`)
+      for (let at = 0; at < bytes.length; at++)
+        if (bytes[at] < before[at]) throw new Error(`byte ${at} went back from ${before[at]} to ${bytes[at]}`)
     }
     seen.set(commits, bytes.slice())
   }

@@ -92,7 +92,8 @@ export class MetadataCache {
 
   /** Throws, with nothing changed, when a write lies beyond the volume. */
   apply(writes: readonly MetadataWrite[], freed: readonly Range[]): void {
-    if (!writes.every((write) => this.contains(write.offset, write.bytes.length))) throw new StatusError('STATUS_INVALID_PARAMETER', 'a write beyond the volume')
+    if (!writes.every((write) => this.contains(write.offset, write.bytes.length)))
+      throw new StatusError('STATUS_INVALID_PARAMETER', 'a write beyond the volume')
     const sequence = ++this.sequence
     const batch = this.batchFor(writes, sequence)
     batch.last = sequence
@@ -103,7 +104,11 @@ export class MetadataCache {
   private batchFor(writes: readonly MetadataWrite[], sequence: number): Batch {
     const last = this.log.at(-1)
     const inverted = (earlier: MetadataWrite): boolean =>
-      writes.some((later) => later.phase < earlier.phase && overlap(later.offset, later.bytes.length, earlier.offset, earlier.bytes.length))
+      writes.some(
+        (later) =>
+          later.phase < earlier.phase &&
+          overlap(later.offset, later.bytes.length, earlier.offset, earlier.bytes.length),
+      )
     if (last && last.phase === undefined && !last.writes.some(inverted)) return last
     const batch: Batch = { first: sequence, last: sequence, writes: [], freed: [], phase: undefined }
     this.log.push(batch)
@@ -120,10 +125,12 @@ export class MetadataCache {
 
   /** Serial; a failure leaves the batch in the log. */
   flush(upTo: number = this.sequence): Promise<NTSTATUS> {
-    this.flushing = this.flushing.then(() => this.flushBatches(upTo)).catch((error: unknown) => {
-      if (error instanceof StatusError) return error.status
-      throw error
-    })
+    this.flushing = this.flushing
+      .then(() => this.flushBatches(upTo))
+      .catch((error: unknown) => {
+        if (error instanceof StatusError) return error.status
+        throw error
+      })
     return this.flushing
   }
   private async flushBatches(upTo: number): Promise<NTSTATUS> {
@@ -165,7 +172,8 @@ export class MetadataCache {
     const { sectorSize } = this.disk
     const sectors = new Set<number>()
     for (const { offset, bytes } of writes) {
-      for (let sector = Math.floor(offset / sectorSize); sector * sectorSize < offset + bytes.length; sector++) sectors.add(sector)
+      for (let sector = Math.floor(offset / sectorSize); sector * sectorSize < offset + bytes.length; sector++)
+        sectors.add(sector)
     }
     const runs: { offset: number; length: number }[] = []
     for (const sector of [...sectors].sort((a, b) => a - b)) {
@@ -200,7 +208,9 @@ export class MetadataCache {
 
   async settle(offset: number, length: number): Promise<NTSTATUS> {
     const meets = (range: Range): boolean => overlap(range.offset, range.length, offset, length)
-    const waiting = this.log.filter((batch) => batch.freed.some(meets) || batch.writes.some((w) => overlap(w.offset, w.bytes.length, offset, length)))
+    const waiting = this.log.filter(
+      (batch) => batch.freed.some(meets) || batch.writes.some((w) => overlap(w.offset, w.bytes.length, offset, length)),
+    )
     const last = waiting.at(-1)
     return last ? this.flush(last.last) : NT_STATUS.STATUS_SUCCESS
   }
@@ -247,7 +257,8 @@ export class MetadataCache {
 }
 
 function* pagesOf(write: Omit<MetadataWrite, 'phase'>): Generator<number> {
-  for (let index = Math.floor(write.offset / PAGE); index * PAGE < write.offset + write.bytes.length; index++) yield index
+  for (let index = Math.floor(write.offset / PAGE); index * PAGE < write.offset + write.bytes.length; index++)
+    yield index
 }
 /** Copies the part of a write that falls into the page at `base`. */
 function patch(page: Uint8Array, base: number, write: MetadataWrite): void {

@@ -46,7 +46,9 @@ export class ViewPool {
   constructor(memory: Memory) {
     this.size = Math.floor(memory.length / VIEW_SIZE)
     for (let i = 0; i < this.size; i++) {
-      this.free.push(new View(memory.bytes.subarray(i * VIEW_SIZE, (i + 1) * VIEW_SIZE), memory.physicalAddress + i * VIEW_SIZE))
+      this.free.push(
+        new View(memory.bytes.subarray(i * VIEW_SIZE, (i + 1) * VIEW_SIZE), memory.physicalAddress + i * VIEW_SIZE),
+      )
     }
   }
   take(owner: ViewOwner, index: number): View | undefined {

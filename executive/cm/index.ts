@@ -47,8 +47,7 @@ export class Key extends NtObject {
     return value && value.type === REG_MULTI_SZ ? textOf(value.data).split('\0').filter(Boolean) : []
   }
 }
-const textOf = (data: Uint8Array): string =>
-  new TextDecoder('utf-16le').decode(data).replace(/\0+$/, '')
+const textOf = (data: Uint8Array): string => new TextDecoder('utf-16le').decode(data).replace(/\0+$/, '')
 
 export class Registry {
   private readonly root = new Key('Registry')
@@ -86,7 +85,11 @@ export class Registry {
   }
 }
 function partsOf(path: string): string[] {
-  const parts = path.replace(/^\\Registry(?=\\|$)/i, '').split('\\').filter(Boolean)
-  if (parts.length > DEPTH_MAX || parts.some((part) => part.length > 255)) throw new StatusError('STATUS_OBJECT_NAME_INVALID')
+  const parts = path
+    .replace(/^\\Registry(?=\\|$)/i, '')
+    .split('\\')
+    .filter(Boolean)
+  if (parts.length > DEPTH_MAX || parts.some((part) => part.length > 255))
+    throw new StatusError('STATUS_OBJECT_NAME_INVALID')
   return parts
 }

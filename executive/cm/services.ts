@@ -22,7 +22,10 @@ const OPENED = 2
 export function cmServices(ex: Executive): CmServices {
   const { ob, ps, cm } = ex
   /** The key a name starts from and the path left to go. */
-  const base = (process: Process, attributes: { RootDirectory: number; ObjectName: string }): { from: Key; path: string } => {
+  const base = (
+    process: Process,
+    attributes: { RootDirectory: number; ObjectName: string },
+  ): { from: Key; path: string } => {
     const root = rootOf(ex, process, attributes)
     if (root instanceof Key) return { from: root, path: attributes.ObjectName }
     const { object, remaining } = ob.lookup(attributes.ObjectName, root ? { root } : {})

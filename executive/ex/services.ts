@@ -3,7 +3,11 @@ import type { Caller, ProcessInfo } from '#sel4/api'
 import type { Handlers } from '#contracts/interface'
 import type { SystemServices } from '#contracts/nt'
 import {
-  encodeModules, encodeProcesses, SystemBootConsoleInformation, SystemModuleInformation, SystemProcessInformation,
+  encodeModules,
+  encodeProcesses,
+  SystemBootConsoleInformation,
+  SystemModuleInformation,
+  SystemProcessInformation,
 } from '#contracts/sysinfo'
 import { StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
@@ -16,8 +20,16 @@ import { openByName, rootOf } from '../ob/services.ts'
 type Services = Handlers<typeof SystemServices, Caller>
 type ExServices = Pick<
   Services,
-  | 'NtDisplayString' | 'NtQuerySystemInformation' | 'NtShutdownSystem' | 'NtQuerySystemTime' | 'NtCreateEvent' | 'NtOpenEvent' | 'NtSetEvent'
-  | 'NtResetEvent' | 'NtWaitForSingleObject' | 'NtDelayExecution'
+  | 'NtDisplayString'
+  | 'NtQuerySystemInformation'
+  | 'NtShutdownSystem'
+  | 'NtQuerySystemTime'
+  | 'NtCreateEvent'
+  | 'NtOpenEvent'
+  | 'NtSetEvent'
+  | 'NtResetEvent'
+  | 'NtWaitForSingleObject'
+  | 'NtDelayExecution'
 >
 const EVENT_MODIFY_STATE = 0x2
 const SynchronizationEvent = 1
@@ -27,7 +39,8 @@ const TABLE_MAX = 32_768
 
 export function exServices(ex: Executive): ExServices {
   const { ob, ps } = ex
-  const event = (caller: Caller, handle: number): Event => ob.fromHandle(ps.byBadge(caller.badge), handle, Event, EVENT_MODIFY_STATE)
+  const event = (caller: Caller, handle: number): Event =>
+    ob.fromHandle(ps.byBadge(caller.badge), handle, Event, EVENT_MODIFY_STATE)
   return {
     async NtDisplayString({ String }) {
       await ex.console.write(String)
@@ -35,7 +48,8 @@ export function exServices(ex: Executive): ExServices {
     },
     async NtQuerySystemInformation({ SystemInformationClass, SystemInformationLength }) {
       const bytes = await systemTable(ex, SystemInformationClass)
-      if (bytes.length > Math.min(SystemInformationLength, TABLE_MAX)) throw new StatusError('STATUS_INFO_LENGTH_MISMATCH')
+      if (bytes.length > Math.min(SystemInformationLength, TABLE_MAX))
+        throw new StatusError('STATUS_INFO_LENGTH_MISMATCH')
       return { SystemInformation: bytes, ReturnLength: bytes.length }
     },
     async NtShutdownSystem({ Action, ExitStatus }) {
@@ -80,7 +94,9 @@ export function exServices(ex: Executive): ExServices {
 async function systemTable(ex: Executive, informationClass: number): Promise<Uint8Array> {
   if (informationClass === SystemProcessInformation) return processTable(ex)
   if (informationClass === SystemModuleInformation) {
-    return encodeModules(ex.io.drivers().map((driver) => ({ FullPathName: `\\SystemRoot\\drivers\\${driver.name}.sys`, ImageSize: 0 })))
+    return encodeModules(
+      ex.io.drivers().map((driver) => ({ FullPathName: `\\SystemRoot\\drivers\\${driver.name}.sys`, ImageSize: 0 })),
+    )
   }
   if (informationClass === SystemBootConsoleInformation) return new Uint8Array(new Uint32Array([COLUMNS, ROWS]).buffer)
   throw new StatusError('STATUS_INVALID_INFO_CLASS')
@@ -91,8 +107,12 @@ async function processTable(ex: Executive): Promise<Uint8Array> {
     ex.ps.all().map((process) => {
       const info = running.get(process.name)
       return {
-        UniqueProcessId: process.pid, ImageName: process.name, HandleCount: process.handles.size, NumberOfThreads: 1,
-        WorkingSetSize: (info?.rssKb ?? 0) * 1024, UserTime: (info?.cpuMs ?? 0) * TIME_UNITS_PER_MS,
+        UniqueProcessId: process.pid,
+        ImageName: process.name,
+        HandleCount: process.handles.size,
+        NumberOfThreads: 1,
+        WorkingSetSize: (info?.rssKb ?? 0) * 1024,
+        UserTime: (info?.cpuMs ?? 0) * TIME_UNITS_PER_MS,
       }
     }),
   )

@@ -25,7 +25,12 @@ async function setup() {
   const screen = () => {
     const start = word(0x0c)
     return Array.from({ length: ROWS }, (_, row) =>
-      Array.from({ length: COLUMNS }, (_, column) => String.fromCharCode((memory as Memory).bytes[(start + row * COLUMNS + column) * 2])).join('').trimEnd())
+      Array.from({ length: COLUMNS }, (_, column) =>
+        String.fromCharCode((memory as Memory).bytes[(start + row * COLUMNS + column) * 2]),
+      )
+        .join('')
+        .trimEnd(),
+    )
   }
   const cursor = () => {
     const at = word(0x0e) - word(0x0c)
@@ -54,7 +59,11 @@ function paper(text: string): { rows: string[]; row: number; column: number } {
       if (++column === COLUMNS) down()
     }
   }
-  const shown = Array.from({ length: ROWS }, (_, i) => Array.from({ length: COLUMNS }, (_, c) => rows[top + i]?.[c] ?? ' ').join('').trimEnd())
+  const shown = Array.from({ length: ROWS }, (_, i) =>
+    Array.from({ length: COLUMNS }, (_, c) => rows[top + i]?.[c] ?? ' ')
+      .join('')
+      .trimEnd(),
+  )
   return { rows: shown, row: row - top, column }
 }
 
@@ -80,19 +89,26 @@ describe('console', () => {
     expect(screen().slice(0, ROWS - 1)).to.deep.equal(Array.from({ length: ROWS - 1 }, (_, i) => `row ${476 + i}`))
   })
   it('shows what endless paper would', async () => {
-    const piece = fc.oneof(fc.constantFrom('\n', '\b', '\r', '\b\b\b', '\n\n\n\n\n'), fc.string({ unit: fc.constantFrom('a', 'b', 'c', ' '), maxLength: 100 }), fc.constant('z'.repeat(900)))
-    await fc.assert(fc.asyncProperty(fc.array(piece, { maxLength: 40 }), async (pieces) => {
-      const { console, screen, cursor } = await setup()
-      let text = ''
-      for (const p of pieces) {
-        // The window moves when a write ends: within one, a step back may still reach a row that paper has rolled away.
-        for (const part of p.split(/(?<=\n)/)) await console.write(part)
-        text += p
-      }
-      const expected = paper(text)
-      expect(screen()).to.deep.equal(expected.rows)
-      expect(cursor()).to.deep.equal([expected.row, expected.column])
-    }), { numRuns: 30 })
+    const piece = fc.oneof(
+      fc.constantFrom('\n', '\b', '\r', '\b\b\b', '\n\n\n\n\n'),
+      fc.string({ unit: fc.constantFrom('a', 'b', 'c', ' '), maxLength: 100 }),
+      fc.constant('z'.repeat(900)),
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 40 }), async (pieces) => {
+        const { console, screen, cursor } = await setup()
+        let text = ''
+        for (const p of pieces) {
+          // The window moves when a write ends: within one, a step back may still reach a row that paper has rolled away.
+          for (const part of p.split(/(?<=\n)/)) await console.write(part)
+          text += p
+        }
+        const expected = paper(text)
+        expect(screen()).to.deep.equal(expected.rows)
+        expect(cursor()).to.deep.equal([expected.row, expected.column])
+      }),
+      { numRuns: 30 },
+    )
   })
   it('prints code page 437 and a question mark for the rest', () => {
     expect([...'Aé█≥☃'].map(toCodePage437)).to.deep.equal([0x41, 0x82, 0xdb, 0xf2, 0x3f])

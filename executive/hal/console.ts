@@ -59,9 +59,11 @@ export class Console {
 
   /** A display that is gone shows nothing, which is no fault of whoever prints. */
   write(text: string): Promise<void> {
-    this.queue = this.queue.then(() => this.print(text)).catch((error: unknown) => {
-      if (!(error instanceof Sel4Error)) throw error
-    })
+    this.queue = this.queue
+      .then(() => this.print(text))
+      .catch((error: unknown) => {
+        if (!(error instanceof Sel4Error)) throw error
+      })
     return this.queue
   }
 
@@ -76,8 +78,9 @@ export class Console {
     if (character === '\n') this.newLine()
     else if (character === '\r') this.column = 0
     else if (character === '\b') this.back()
-    else if (character === '\t') do this.cell(BLANK)
-    while (this.column % TAB !== 0)
+    else if (character === '\t')
+      do this.cell(BLANK)
+      while (this.column % TAB !== 0)
     else this.cell(toCodePage437(character))
   }
   private cell(code: number): void {

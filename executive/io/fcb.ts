@@ -10,7 +10,7 @@
  */
 import type { Of } from '#contracts/field'
 import { FileEndOfFileInformation } from '#contracts/information'
-import { FILE_SIZES, IRP_MJ } from '#contracts/wdm'
+import { type FILE_SIZES, IRP_MJ } from '#contracts/wdm'
 import { NT_SUCCESS, NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import type { Extent, FileCache } from '../cc/index.ts'
 import type { Executive } from '../executive.ts'
@@ -64,7 +64,12 @@ export class Fcb {
   /** At an offset, or at whatever is the end when its turn comes. Answers with where it went. */
   async write(where: number | 'end', source: Uint8Array): Promise<number> {
     await this.ex.cc.throttle()
-    if (where !== 'end' && this.holds(where, source.length) && (await this.lock.shared(() => this.overwrite(where, source)))) return where
+    if (
+      where !== 'end' &&
+      this.holds(where, source.length) &&
+      (await this.lock.shared(() => this.overwrite(where, source)))
+    )
+      return where
     return this.lock.exclusive(async () => {
       this.checkOpen()
       const offset = where === 'end' ? this.sizes.FileSize : where
@@ -143,8 +148,18 @@ export class Fcb {
     const file = this.anyOpen()
     const { bytes } = FileEndOfFileInformation.encode({ EndOfFile: size })
     const result = await this.ex.io.irps.submit({
-      device: file.device, file, major: IRP_MJ.IRP_MJ_SET_INFORMATION, requestor: 'system', idempotent: true, input: bytes,
-      parameters: { kind: 'SetFile', Length: bytes.length, FileInformationClass: FileEndOfFileInformation.number, ReplaceIfExists: false },
+      device: file.device,
+      file,
+      major: IRP_MJ.IRP_MJ_SET_INFORMATION,
+      requestor: 'system',
+      idempotent: true,
+      input: bytes,
+      parameters: {
+        kind: 'SetFile',
+        Length: bytes.length,
+        FileInformationClass: FileEndOfFileInformation.number,
+        ReplaceIfExists: false,
+      },
     })
     if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
     if (result.response?.kind === 'Sizes') this.setSizes(result.response.Sizes)
@@ -215,11 +230,16 @@ export class Fcb {
     const file = this.anyOpen()
     const { allocations } = this
     const result = await this.ex.io.irps.submit({
-      device: file.device, file, major: IRP_MJ.IRP_MJ_QUERY_EXTENTS, requestor: 'system', idempotent: true,
+      device: file.device,
+      file,
+      major: IRP_MJ.IRP_MJ_QUERY_EXTENTS,
+      requestor: 'system',
+      idempotent: true,
       parameters: { kind: 'QueryExtents', ByteOffset: from, Length: to - from },
     })
     if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
-    if (result.response?.kind !== 'Extents') throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system answered no extents')
+    if (result.response?.kind !== 'Extents')
+      throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system answered no extents')
     if (allocations === this.allocations) this.merge(checkedExtents(result.response.Extents, from, to), from, to)
   }
   private merge(extents: readonly Extent[], from: number, to: number): void {
@@ -241,7 +261,8 @@ export class Fcb {
 /** Throws STATUS_SHARING_VIOLATION unless a new open fits with all that are there. */
 export function checkShare(opens: Iterable<FileObject>, access: number, share: number): void {
   for (const open of opens) {
-    if (conflicts(access, open.shareAccess) || conflicts(open.grantedAccess, share)) throw new StatusError('STATUS_SHARING_VIOLATION')
+    if (conflicts(access, open.shareAccess) || conflicts(open.grantedAccess, share))
+      throw new StatusError('STATUS_SHARING_VIOLATION')
   }
 }
 
@@ -250,7 +271,9 @@ const WRITE_BITS = 0x2 | 0x4
 const DELETE_BIT = 0x10000
 function conflicts(access: number, share: number): boolean {
   return (
-    ((access & READ_BITS) !== 0 && !(share & 1)) || ((access & WRITE_BITS) !== 0 && !(share & 2)) || ((access & DELETE_BIT) !== 0 && !(share & 4))
+    ((access & READ_BITS) !== 0 && !(share & 1)) ||
+    ((access & WRITE_BITS) !== 0 && !(share & 2)) ||
+    ((access & DELETE_BIT) !== 0 && !(share & 4))
   )
 }
 function shifted(extent: Extent, from: number): Extent {
@@ -277,8 +300,15 @@ function gapOf(extents: readonly Extent[], from: number, to: number): number {
 }
 /** What a file system says of [from, to), in order; it must not say two things of one byte. */
 function checkedExtents(answer: readonly Extent[], from: number, to: number): Extent[] {
-  const extents = clip(answer.filter((extent) => extent.Length > 0), from, to).sort((a, b) => a.FileOffset - b.FileOffset)
-  const wrong = extents.some((extent, i) => extent.VolumeOffset < 0 || (i > 0 && extent.FileOffset < extents[i - 1].FileOffset + extents[i - 1].Length))
+  const extents = clip(
+    answer.filter((extent) => extent.Length > 0),
+    from,
+    to,
+  ).sort((a, b) => a.FileOffset - b.FileOffset)
+  const wrong = extents.some(
+    (extent, i) =>
+      extent.VolumeOffset < 0 || (i > 0 && extent.FileOffset < extents[i - 1].FileOffset + extents[i - 1].Length),
+  )
   if (wrong) throw new StatusError('STATUS_FILE_CORRUPT_ERROR', 'extents that overlap')
   return extents
 }

@@ -1,7 +1,20 @@
 /** System services that open, close, name, query and change files; reading and writing is in transfer-services.ts. */
 import {
-  decodeDirectory, DELETE, FILE_DELETE_ON_CLOSE, FILE_OPEN, FILE_READ_ATTRIBUTES, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, FileAllocationInformation,
-  FileBasicInformation, FileDispositionInformation, FileEndOfFileInformation, FilePositionInformation, FileRenameInformation, FSCTL_DISMOUNT_VOLUME,
+  decodeDirectory,
+  DELETE,
+  FILE_DELETE_ON_CLOSE,
+  FILE_OPEN,
+  FILE_READ_ATTRIBUTES,
+  FILE_SHARE_DELETE,
+  FILE_SHARE_READ,
+  FILE_SHARE_WRITE,
+  FileAllocationInformation,
+  FileBasicInformation,
+  FileDispositionInformation,
+  FileEndOfFileInformation,
+  FilePositionInformation,
+  FileRenameInformation,
+  FSCTL_DISMOUNT_VOLUME,
 } from '#contracts/information'
 import type { Handlers } from '#contracts/interface'
 import type { SystemServices } from '#contracts/nt'
@@ -19,9 +32,20 @@ import { openFile, openTargetDirectory } from './open.ts'
 type Services = Handlers<typeof SystemServices, Caller>
 type FileServices = Pick<
   Services,
-  | 'NtCreateFile' | 'NtOpenFile' | 'NtDeviceIoControlFile' | 'NtFsControlFile' | 'NtQueryInformationFile' | 'NtSetInformationFile'
-  | 'NtQueryAttributesFile' | 'NtQueryDirectoryFile' | 'NtQueryVolumeInformationFile' | 'NtFlushBuffersFile' | 'NtDeleteFile' | 'NtCancelIoFile'
-  | 'NtLoadDriver' | 'NtPlugPlayControl'
+  | 'NtCreateFile'
+  | 'NtOpenFile'
+  | 'NtDeviceIoControlFile'
+  | 'NtFsControlFile'
+  | 'NtQueryInformationFile'
+  | 'NtSetInformationFile'
+  | 'NtQueryAttributesFile'
+  | 'NtQueryDirectoryFile'
+  | 'NtQueryVolumeInformationFile'
+  | 'NtFlushBuffersFile'
+  | 'NtDeleteFile'
+  | 'NtCancelIoFile'
+  | 'NtLoadDriver'
+  | 'NtPlugPlayControl'
 >
 const FILE_LIST_DIRECTORY = 0x1
 const FILE_WRITE_DATA = 0x2
@@ -30,8 +54,12 @@ const INLINE_MAX = 4096
 const SHARE_ALL = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE
 const NO_BYTES = new Uint8Array(0)
 
-const outputOf = (result: IrpResult): Uint8Array => (result.response?.kind === 'Data' ? result.response.Bytes : NO_BYTES)
-const blockOf = (result: IrpResult): { Status: number; Information: number } => ({ Status: result.Status, Information: result.Information })
+const outputOf = (result: IrpResult): Uint8Array =>
+  result.response?.kind === 'Data' ? result.response.Bytes : NO_BYTES
+const blockOf = (result: IrpResult): { Status: number; Information: number } => ({
+  Status: result.Status,
+  Information: result.Information,
+})
 /** Errors are thrown; warnings such as STATUS_BUFFER_OVERFLOW come with data. */
 function checked(result: IrpResult): IrpResult {
   if (NT_ERROR(result.Status) || result.Status === NT_STATUS.STATUS_NO_MORE_FILES) throw new StatusError(result.Status)
@@ -45,26 +73,58 @@ export function fileServices(ex: Executive): FileServices {
     if (file.forcedClosed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
     return file
   }
-  const control = async (caller: Caller, handle: number, major: number, code: number, input: Uint8Array | undefined, outputLength: number) => {
+  const control = async (
+    caller: Caller,
+    handle: number,
+    major: number,
+    code: number,
+    input: Uint8Array | undefined,
+    outputLength: number,
+  ) => {
     if (outputLength > INLINE_MAX) throw new StatusError('STATUS_INVALID_PARAMETER')
     const file = fileOf(caller, handle)
     const kind = major === IRP_MJ.IRP_MJ_DEVICE_CONTROL ? 'DeviceIoControl' : 'FileSystemControl'
     const lengths = { InputBufferLength: input?.length ?? 0, OutputBufferLength: outputLength }
-    const result = checked(await file.request(ex, {
-      major, outputLength, ...(input && { input }), requestor: ps.byBadge(caller.badge),
-      parameters: kind === 'DeviceIoControl' ? { kind, IoControlCode: code, ...lengths } : { kind, FsControlCode: code, ...lengths },
-    }))
+    const result = checked(
+      await file.request(ex, {
+        major,
+        outputLength,
+        ...(input && { input }),
+        requestor: ps.byBadge(caller.badge),
+        parameters:
+          kind === 'DeviceIoControl'
+            ? { kind, IoControlCode: code, ...lengths }
+            : { kind, FsControlCode: code, ...lengths },
+      }),
+    )
     return { IoStatusBlock: blockOf(result), OutputBuffer: outputOf(result) }
   }
-  const open = async (caller: Caller, ObjectAttributes: { RootDirectory: number; ObjectName: string }, request: Parameters<typeof openFile>[3]) => {
+  const open = async (
+    caller: Caller,
+    ObjectAttributes: { RootDirectory: number; ObjectName: string },
+    request: Parameters<typeof openFile>[3],
+  ) => {
     const process = ps.byBadge(caller.badge)
     const { file, Information } = await openFile(ex, process, ObjectAttributes, request)
     const FileHandle = await handleOf(ob, process, file, request.access)
     return { FileHandle, IoStatusBlock: { Status: NT_STATUS.STATUS_SUCCESS, Information } }
   }
   /** Opens, does something, closes again. */
-  const withFile = async <T>(caller: Caller, ObjectAttributes: { RootDirectory: number; ObjectName: string }, access: number, options: number, section: (file: FileObject) => Promise<T>): Promise<T> => {
-    const { FileHandle } = await open(caller, ObjectAttributes, { access, share: SHARE_ALL, disposition: FILE_OPEN, options, attributes: 0, allocationSize: 0 })
+  const withFile = async <T>(
+    caller: Caller,
+    ObjectAttributes: { RootDirectory: number; ObjectName: string },
+    access: number,
+    options: number,
+    section: (file: FileObject) => Promise<T>,
+  ): Promise<T> => {
+    const { FileHandle } = await open(caller, ObjectAttributes, {
+      access,
+      share: SHARE_ALL,
+      disposition: FILE_OPEN,
+      options,
+      attributes: 0,
+      allocationSize: 0,
+    })
     const process = ps.byBadge(caller.badge)
     try {
       return await section(ob.fromHandle(process, FileHandle, FileObject))
@@ -77,23 +137,57 @@ export function fileServices(ex: Executive): FileServices {
       const { bytes } = FilePositionInformation.encode({ CurrentByteOffset: file.position }, Length)
       return { Status: NT_STATUS.STATUS_SUCCESS, Information: bytes.length, response: { kind: 'Data', Bytes: bytes } }
     }
-    return checked(await file.request(ex, {
-      major: IRP_MJ.IRP_MJ_QUERY_INFORMATION, parameters: { kind: 'QueryFile', Length, FileInformationClass }, outputLength: Math.min(Length, INLINE_MAX),
-    }))
+    return checked(
+      await file.request(ex, {
+        major: IRP_MJ.IRP_MJ_QUERY_INFORMATION,
+        parameters: { kind: 'QueryFile', Length, FileInformationClass },
+        outputLength: Math.min(Length, INLINE_MAX),
+      }),
+    )
   }
   return {
-    NtCreateFile: ({ DesiredAccess, ObjectAttributes, AllocationSize, FileAttributes, ShareAccess, CreateDisposition, CreateOptions }, caller) =>
+    NtCreateFile: (
+      {
+        DesiredAccess,
+        ObjectAttributes,
+        AllocationSize,
+        FileAttributes,
+        ShareAccess,
+        CreateDisposition,
+        CreateOptions,
+      },
+      caller,
+    ) =>
       open(caller, ObjectAttributes, {
-        access: DesiredAccess, share: ShareAccess, disposition: CreateDisposition, options: CreateOptions, attributes: FileAttributes, allocationSize: AllocationSize ?? 0,
+        access: DesiredAccess,
+        share: ShareAccess,
+        disposition: CreateDisposition,
+        options: CreateOptions,
+        attributes: FileAttributes,
+        allocationSize: AllocationSize ?? 0,
       }),
     NtOpenFile: ({ DesiredAccess, ObjectAttributes, ShareAccess, OpenOptions }, caller) =>
-      open(caller, ObjectAttributes, { access: DesiredAccess, share: ShareAccess, disposition: FILE_OPEN, options: OpenOptions, attributes: 0, allocationSize: 0 }),
+      open(caller, ObjectAttributes, {
+        access: DesiredAccess,
+        share: ShareAccess,
+        disposition: FILE_OPEN,
+        options: OpenOptions,
+        attributes: 0,
+        allocationSize: 0,
+      }),
     NtDeviceIoControlFile: ({ FileHandle, IoControlCode, InputBuffer, OutputBufferLength }, caller) =>
       control(caller, FileHandle, IRP_MJ.IRP_MJ_DEVICE_CONTROL, IoControlCode, InputBuffer, OutputBufferLength),
     async NtFsControlFile({ FileHandle, FsControlCode, InputBuffer, OutputBufferLength }, caller) {
       const file = fileOf(caller, FileHandle)
       if (FsControlCode === FSCTL_DISMOUNT_VOLUME && file.vcb) await ex.cc.flushVolume(file.vcb.storageDevice, 0)
-      const answer = await control(caller, FileHandle, IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL, FsControlCode, InputBuffer, OutputBufferLength)
+      const answer = await control(
+        caller,
+        FileHandle,
+        IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL,
+        FsControlCode,
+        InputBuffer,
+        OutputBufferLength,
+      )
       if (FsControlCode !== FSCTL_DISMOUNT_VOLUME || !file.vcb) return answer
       const status = await ex.io.volumes.dismounted(file.vcb)
       if (!NT_SUCCESS(status)) throw new StatusError(status)
@@ -110,24 +204,41 @@ export function fileServices(ex: Executive): FileServices {
     },
     async NtQueryAttributesFile({ ObjectAttributes }, caller) {
       const { number, fixedLength } = FileBasicInformation
-      const result = await withFile(caller, ObjectAttributes, FILE_READ_ATTRIBUTES, 0, (file) => query(file, number, fixedLength()))
+      const result = await withFile(caller, ObjectAttributes, FILE_READ_ATTRIBUTES, 0, (file) =>
+        query(file, number, fixedLength()),
+      )
       return { FileInformation: outputOf(result) }
     },
-    async NtQueryDirectoryFile({ FileHandle, Length, FileInformationClass, ReturnSingleEntry, FileName, RestartScan }, caller) {
+    async NtQueryDirectoryFile(
+      { FileHandle, Length, FileInformationClass, ReturnSingleEntry, FileName, RestartScan },
+      caller,
+    ) {
       const file = fileOf(caller, FileHandle, FILE_LIST_DIRECTORY)
-      const result = await queryDirectory(ex, file, { Length: Math.min(Length, INLINE_MAX), FileInformationClass, ReturnSingleEntry, FileName, RestartScan })
+      const result = await queryDirectory(ex, file, {
+        Length: Math.min(Length, INLINE_MAX),
+        FileInformationClass,
+        ReturnSingleEntry,
+        FileName,
+        RestartScan,
+      })
       return { IoStatusBlock: blockOf(result), FileInformation: outputOf(result) }
     },
     async NtQueryVolumeInformationFile({ FileHandle, Length, FsInformationClass }, caller) {
       const room = Math.min(Length, INLINE_MAX)
-      const result = checked(await fileOf(caller, FileHandle).request(ex, {
-        major: IRP_MJ.IRP_MJ_QUERY_VOLUME_INFORMATION, parameters: { kind: 'QueryVolume', Length: room, FsInformationClass }, outputLength: room,
-      }))
+      const result = checked(
+        await fileOf(caller, FileHandle).request(ex, {
+          major: IRP_MJ.IRP_MJ_QUERY_VOLUME_INFORMATION,
+          parameters: { kind: 'QueryVolume', Length: room, FsInformationClass },
+          outputLength: room,
+        }),
+      )
       return { IoStatusBlock: blockOf(result), FsInformation: outputOf(result) }
     },
     async NtFlushBuffersFile({ FileHandle }, caller) {
       const file = fileOf(caller, FileHandle)
-      const result = checked(await file.request(ex, { major: IRP_MJ.IRP_MJ_FLUSH_BUFFERS, parameters: { kind: 'None' } }))
+      const result = checked(
+        await file.request(ex, { major: IRP_MJ.IRP_MJ_FLUSH_BUFFERS, parameters: { kind: 'None' } }),
+      )
       return { IoStatusBlock: blockOf(result) }
     },
     async NtDeleteFile({ ObjectAttributes }, caller) {
@@ -155,15 +266,25 @@ interface DirectoryQuery {
 }
 /** The place of the scan is kept here, so that it goes on where it was when the file system has been restarted. */
 async function queryDirectory(ex: Executive, file: FileObject, query: DirectoryQuery): Promise<IrpResult> {
-  if (!file.scan || query.RestartScan) file.scan = { expression: query.FileName ?? file.scan?.expression, last: undefined }
+  if (!file.scan || query.RestartScan)
+    file.scan = { expression: query.FileName ?? file.scan?.expression, last: undefined }
   const { scan } = file
-  const result = checked(await file.request(ex, {
-    major: IRP_MJ.IRP_MJ_DIRECTORY_CONTROL, minor: IRP_MN.IRP_MN_QUERY_DIRECTORY, outputLength: query.Length,
-    parameters: {
-      kind: 'QueryDirectory', Length: query.Length, FileInformationClass: query.FileInformationClass, SingleEntry: query.ReturnSingleEntry,
-      RestartScan: query.RestartScan, ...(scan.expression !== undefined && { FileName: scan.expression }), ...(scan.last !== undefined && { FileIndex: scan.last }),
-    },
-  }))
+  const result = checked(
+    await file.request(ex, {
+      major: IRP_MJ.IRP_MJ_DIRECTORY_CONTROL,
+      minor: IRP_MN.IRP_MN_QUERY_DIRECTORY,
+      outputLength: query.Length,
+      parameters: {
+        kind: 'QueryDirectory',
+        Length: query.Length,
+        FileInformationClass: query.FileInformationClass,
+        SingleEntry: query.ReturnSingleEntry,
+        RestartScan: query.RestartScan,
+        ...(scan.expression !== undefined && { FileName: scan.expression }),
+        ...(scan.last !== undefined && { FileIndex: scan.last }),
+      },
+    }),
+  )
   for (const { FileIndex } of decodeDirectory(outputOf(result))) scan.last = FileIndex
   return result
 }
@@ -180,7 +301,13 @@ async function handleOf(ob: ObjectManager, process: Process, file: FileObject, a
   }
 }
 
-async function setInformation(ex: Executive, caller: Caller, file: FileObject, informationClass: number, bytes: Uint8Array): Promise<IrpResult> {
+async function setInformation(
+  ex: Executive,
+  caller: Caller,
+  file: FileObject,
+  informationClass: number,
+  bytes: Uint8Array,
+): Promise<IrpResult> {
   const granted = (access: number): void => {
     if ((file.grantedAccess & access) !== access) throw new StatusError('STATUS_ACCESS_DENIED')
   }
@@ -201,16 +328,26 @@ async function setInformation(ex: Executive, caller: Caller, file: FileObject, i
       return rename(ex, caller, file, bytes)
     case FileAllocationInformation.number:
       granted(FILE_WRITE_DATA)
-      return file.fcb ? file.fcb.resizing(() => passDown(ex, file, informationClass, bytes)) : passDown(ex, file, informationClass, bytes)
+      return file.fcb
+        ? file.fcb.resizing(() => passDown(ex, file, informationClass, bytes))
+        : passDown(ex, file, informationClass, bytes)
     default:
       return passDown(ex, file, informationClass, bytes)
   }
 }
-async function passDown(ex: Executive, file: FileObject, FileInformationClass: number, bytes: Uint8Array): Promise<IrpResult> {
-  const result = checked(await file.request(ex, {
-    major: IRP_MJ.IRP_MJ_SET_INFORMATION, input: bytes,
-    parameters: { kind: 'SetFile', Length: bytes.length, FileInformationClass, ReplaceIfExists: false },
-  }))
+async function passDown(
+  ex: Executive,
+  file: FileObject,
+  FileInformationClass: number,
+  bytes: Uint8Array,
+): Promise<IrpResult> {
+  const result = checked(
+    await file.request(ex, {
+      major: IRP_MJ.IRP_MJ_SET_INFORMATION,
+      input: bytes,
+      parameters: { kind: 'SetFile', Length: bytes.length, FileInformationClass, ReplaceIfExists: false },
+    }),
+  )
   if (result.response?.kind === 'Sizes') file.fcb?.setSizes(result.response.Sizes)
   return result
 }
@@ -225,19 +362,31 @@ async function rename(ex: Executive, caller: Caller, file: FileObject, bytes: Ui
   if (!file.vcb || !file.fcb || file.path === '') throw new StatusError('STATUS_INVALID_PARAMETER')
   const { RootDirectory, FileName, ReplaceIfExists } = FileRenameInformation.decode(bytes)
   const below = `${folded(file.path)}\\`
-  if ([...file.vcb.files].some((open) => folded(open.path).startsWith(below))) throw new StatusError('STATUS_ACCESS_DENIED')
-  const { directory, name } = await openTargetDirectory(ex, ex.ps.byBadge(caller.badge), file, { RootDirectory, ObjectName: FileName })
+  if ([...file.vcb.files].some((open) => folded(open.path).startsWith(below)))
+    throw new StatusError('STATUS_ACCESS_DENIED')
+  const { directory, name } = await openTargetDirectory(ex, ex.ps.byBadge(caller.badge), file, {
+    RootDirectory,
+    ObjectName: FileName,
+  })
   try {
     const input = bytes.slice()
     const target = `${directory.path.slice(0, directory.path.lastIndexOf('\\'))}\\${name}`
     const replaced = ReplaceIfExists ? file.vcb.fcbByPath(target) : undefined
     if (replaced && replaced !== file.fcb) throw new StatusError('STATUS_ACCESS_DENIED')
-    const result = checked(await file.request(ex, {
-      major: IRP_MJ.IRP_MJ_SET_INFORMATION, input,
-      parameters: {
-        kind: 'SetFile', Length: input.length, FileInformationClass: FileRenameInformation.number, TargetDirectory: directory.number, TargetName: name, ReplaceIfExists,
-      },
-    }))
+    const result = checked(
+      await file.request(ex, {
+        major: IRP_MJ.IRP_MJ_SET_INFORMATION,
+        input,
+        parameters: {
+          kind: 'SetFile',
+          Length: input.length,
+          FileInformationClass: FileRenameInformation.number,
+          TargetDirectory: directory.number,
+          TargetName: name,
+          ReplaceIfExists,
+        },
+      }),
+    )
     for (const open of file.fcb.opens) open.path = target
     file.fcb.path = folded(target)
     return result

@@ -7,7 +7,14 @@
  *   deleted           CloseFile to the driver
  */
 import {
-  FILE_DELETE_ON_CLOSE, FILE_DIRECTORY_FILE, FILE_OPEN, FILE_OVERWRITE, FILE_OVERWRITE_IF, FILE_OVERWRITTEN, FILE_SUPERSEDE, FILE_SUPERSEDED,
+  FILE_DELETE_ON_CLOSE,
+  FILE_DIRECTORY_FILE,
+  FILE_OPEN,
+  FILE_OVERWRITE,
+  FILE_OVERWRITE_IF,
+  FILE_OVERWRITTEN,
+  FILE_SUPERSEDE,
+  FILE_SUPERSEDED,
   FileDispositionInformation,
 } from '#contracts/information'
 import { IRP_MJ, IRP_MN, type Parameters } from '#contracts/wdm'
@@ -30,7 +37,15 @@ export interface OpenRequest {
   readonly allocationSize: number
   readonly openTargetDirectory?: boolean
 }
-const READ_ONLY_OPEN: OpenRequest = { path: '', access: 0x80, share: 7, disposition: FILE_OPEN, options: 0, attributes: 0, allocationSize: 0 }
+const READ_ONLY_OPEN: OpenRequest = {
+  path: '',
+  access: 0x80,
+  share: 7,
+  disposition: FILE_OPEN,
+  options: 0,
+  attributes: 0,
+  allocationSize: 0,
+}
 
 export class FileObject extends NtObject {
   readonly typeName = 'File'
@@ -86,7 +101,9 @@ export class FileObject extends NtObject {
     this.created = true
     this.vcb?.files.add(this)
     if (this.vcb && result.response?.kind === 'Opened') {
-      const replaced = replaces(this.open.disposition) && (result.Information === FILE_OVERWRITTEN || result.Information === FILE_SUPERSEDED)
+      const replaced =
+        replaces(this.open.disposition) &&
+        (result.Information === FILE_OVERWRITTEN || result.Information === FILE_SUPERSEDED)
       this.fcb = ex.io.volumes.attach(this.vcb, this, result.response.FileId, result.response.Sizes, replaced)
     }
     return result
@@ -94,12 +111,24 @@ export class FileObject extends NtObject {
   private sendCreate(ex: Executive, requestor: Process | 'system', rebind: boolean): Promise<IrpResult> {
     const { open } = this
     const parameters: Parameters = {
-      kind: 'Create', FileName: this.path, DesiredAccess: open.access, CreateDisposition: rebind ? FILE_OPEN : open.disposition,
-      CreateOptions: rebind && this.isDirectory ? open.options | FILE_DIRECTORY_FILE : open.options, FileAttributes: open.attributes,
-      ShareAccess: open.share, AllocationSize: open.allocationSize, OpenTargetDirectory: open.openTargetDirectory ?? false, Rebind: rebind,
+      kind: 'Create',
+      FileName: this.path,
+      DesiredAccess: open.access,
+      CreateDisposition: rebind ? FILE_OPEN : open.disposition,
+      CreateOptions: rebind && this.isDirectory ? open.options | FILE_DIRECTORY_FILE : open.options,
+      FileAttributes: open.attributes,
+      ShareAccess: open.share,
+      AllocationSize: open.allocationSize,
+      OpenTargetDirectory: open.openTargetDirectory ?? false,
+      Rebind: rebind,
     }
     return ex.io.irps.submit({
-      device: this.device, file: this, major: IRP_MJ.IRP_MJ_CREATE, parameters, requestor, idempotent: this.vcb !== undefined,
+      device: this.device,
+      file: this,
+      major: IRP_MJ.IRP_MJ_CREATE,
+      parameters,
+      requestor,
+      idempotent: this.vcb !== undefined,
       ...(rebind && { recovery: true }),
     })
   }
@@ -116,21 +145,36 @@ export class FileObject extends NtObject {
   setDisposition(ex: Executive, DeleteFile: boolean, recovery = false): Promise<IrpResult> {
     const { bytes } = FileDispositionInformation.encode({ DeleteFile })
     return this.request(ex, {
-      major: IRP_MJ.IRP_MJ_SET_INFORMATION, input: bytes, ...(recovery && { recovery: true }),
-      parameters: { kind: 'SetFile', Length: bytes.length, FileInformationClass: FileDispositionInformation.number, ReplaceIfExists: false },
+      major: IRP_MJ.IRP_MJ_SET_INFORMATION,
+      input: bytes,
+      ...(recovery && { recovery: true }),
+      parameters: {
+        kind: 'SetFile',
+        Length: bytes.length,
+        FileInformationClass: FileDispositionInformation.number,
+        ReplaceIfExists: false,
+      },
     })
   }
   fsControl(ex: Executive, FsControlCode: number): Promise<IrpResult> {
     return this.request(ex, {
-      major: IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL, minor: IRP_MN.IRP_MN_USER_FS_REQUEST,
+      major: IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL,
+      minor: IRP_MN.IRP_MN_USER_FS_REQUEST,
       parameters: { kind: 'FileSystemControl', FsControlCode, InputBufferLength: 0, OutputBufferLength: 0 },
     })
   }
   /** An IRP on this file. On a volume every IRP may be executed again: what was not committed did not happen. */
-  request(ex: Executive, request: Omit<IrpRequest, 'device' | 'file' | 'requestor'> & { requestor?: Process }): Promise<IrpResult> {
+  request(
+    ex: Executive,
+    request: Omit<IrpRequest, 'device' | 'file' | 'requestor'> & { requestor?: Process },
+  ): Promise<IrpResult> {
     if (this.forcedClosed) return Promise.resolve({ Status: NT_STATUS.STATUS_FILE_FORCED_CLOSED, Information: 0 })
     return ex.io.irps.submit({
-      requestor: 'system', ...(this.vcb && { idempotent: true }), ...request, device: this.device, file: this,
+      requestor: 'system',
+      ...(this.vcb && { idempotent: true }),
+      ...request,
+      device: this.device,
+      file: this,
     })
   }
 
@@ -151,7 +195,8 @@ export class FileObject extends NtObject {
   }
   private async cleanup(): Promise<void> {
     const result = await this.request(this.ex, { major: IRP_MJ.IRP_MJ_CLEANUP, parameters: { kind: 'None' } })
-    if (!NT_SUCCESS(result.Status)) this.ex.env.log.warn('cleanup failed', { path: this.path, status: statusName(result.Status) })
+    if (!NT_SUCCESS(result.Status))
+      this.ex.env.log.warn('cleanup failed', { path: this.path, status: statusName(result.Status) })
   }
   override deleted(): void {
     if (this.created && !this.forcedClosed) this.device.driver.send({ kind: 'CloseFile', File: this.number })

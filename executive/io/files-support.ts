@@ -1,5 +1,12 @@
 /** For tests: the Executive's files and volumes over a file system played in memory, on the cache's fake disk. */
-import { FILE_CREATE, FILE_CREATED, FILE_OPEN, FILE_OPENED, FILE_OVERWRITTEN, FileEndOfFileInformation } from '#contracts/information'
+import {
+  FILE_CREATE,
+  FILE_CREATED,
+  FILE_OPEN,
+  FILE_OPENED,
+  FILE_OVERWRITTEN,
+  FileEndOfFileInformation,
+} from '#contracts/information'
 import { IRP_MJ, IRP_MN, type Parameters } from '#contracts/wdm'
 import { NT_STATUS, type StatusName } from '#rtl'
 import { type FakeCache, fakeCache, memoryAt } from '../cc/cc-support.ts'
@@ -50,7 +57,12 @@ export class FakeFileSystem {
     while (node.clusters.length < wanted) node.clusters.push(this.free.pop() as number)
     node.size = size
   }
-  private sizes = (node: Node) => ({ AllocationSize: node.clusters.length * CLUSTER, FileSize: node.size, ValidDataLength: node.size, IsDirectory: node.isDirectory })
+  private sizes = (node: Node) => ({
+    AllocationSize: node.clusters.length * CLUSTER,
+    FileSize: node.size,
+    ValidDataLength: node.size,
+    IsDirectory: node.isDirectory,
+  })
   /** Aliases: a name with '~' is the file of the name without it. */
   private key = (path: string): string => path.toUpperCase().replace('~', '') || '\\'
 
@@ -106,7 +118,11 @@ export class FakeFileSystem {
       .filter((extent) => extent.FileOffset < ByteOffset + Length && extent.FileOffset + CLUSTER > ByteOffset)
     return { ...done(), response: { kind: 'Extents', Extents: Extents.slice(0, this.extentsMax) } }
   }
-  private set({ path, node }: { path: string; node: Node }, parameters: Extract<Parameters, { kind: 'SetFile' }>, input: Uint8Array): IrpResult {
+  private set(
+    { path, node }: { path: string; node: Node },
+    parameters: Extract<Parameters, { kind: 'SetFile' }>,
+    input: Uint8Array,
+  ): IrpResult {
     if (parameters.FileInformationClass === FileEndOfFileInformation.number) {
       this.resize(node, FileEndOfFileInformation.decode(input).EndOfFile)
       return { ...done(), response: { kind: 'Sizes', Sizes: this.sizes(node) } }
@@ -125,7 +141,11 @@ export class FakeFileSystem {
 const ARENA = 0x10000000
 export function fakeFiles(options: { seed?: number; views?: number; clusters?: number } = {}) {
   const clusters = options.clusters ?? 512
-  const fake: FakeCache = fakeCache({ diskBytes: clusters * CLUSTER, views: options.views ?? 4, ...(options.seed !== undefined && { seed: options.seed }) })
+  const fake: FakeCache = fakeCache({
+    diskBytes: clusters * CLUSTER,
+    views: options.views ?? 4,
+    ...(options.seed !== undefined && { seed: options.seed }),
+  })
   const fs = new FakeFileSystem(clusters)
   const { env, disk } = fake
   const sent: string[] = []
@@ -133,7 +153,10 @@ export function fakeFiles(options: { seed?: number; views?: number; clusters?: n
   const info = { Characteristics: 0, Flags: 0, Exclusive: false }
   const control = new DeviceObject(1, driver, 'control', { ...info, DeviceType: FILE_DEVICE_DISK_FILE_SYSTEM })
   const volume = new DeviceObject(2, driver, 'volume', { ...info, DeviceType: FILE_DEVICE_DISK_FILE_SYSTEM })
-  const storage = new DeviceObject(3, { name: 'disk' } as unknown as DriverObject, 'storage', { ...info, DeviceType: FILE_DEVICE_DISK })
+  const storage = new DeviceObject(3, { name: 'disk' } as unknown as DriverObject, 'storage', {
+    ...info,
+    DeviceType: FILE_DEVICE_DISK,
+  })
   const submit = async (request: IrpRequest): Promise<IrpResult> => {
     if (request.device === storage) return disk.submit(request)
     await env.clock.sleep(env.random.next() % 4)
@@ -143,7 +166,19 @@ export function fakeFiles(options: { seed?: number; views?: number; clusters?: n
   const mount = (): IrpResult => {
     const next = fs.mounts.shift() ?? 'mount'
     if (next !== 'mount') return failed(next)
-    return { ...done(), response: { kind: 'VolumeMounted', VolumeDevice: 2, VolumeSize: disk.bytes.length, AllocationUnit: CLUSTER, SectorSize: 512, SerialNumber: 1, Label: '', ReadOnly: false } }
+    return {
+      ...done(),
+      response: {
+        kind: 'VolumeMounted',
+        VolumeDevice: 2,
+        VolumeSize: disk.bytes.length,
+        AllocationUnit: CLUSTER,
+        SectorSize: 512,
+        SerialNumber: 1,
+        Label: '',
+        ReadOnly: false,
+      },
+    }
   }
   const { ex } = fake
   const arena = memoryAt(ARENA, 1 << 20)
@@ -161,8 +196,17 @@ export function fakeFiles(options: { seed?: number; views?: number; clusters?: n
   let number = 0
   const written: string[] = []
   const ob = new ObjectManager()
-  Object.assign(ex, { cc: fake.cc, ob, ps: { byBadge: processOf }, console: { write: async (text: string) => void written.push(text) } })
-  Object.assign(ex.io, { irps: { submit }, nextFileNumber: () => ++number, deviceByHandle: (handle: number) => [control, volume, storage][handle - 1] })
+  Object.assign(ex, {
+    cc: fake.cc,
+    ob,
+    ps: { byBadge: processOf },
+    console: { write: async (text: string) => void written.push(text) },
+  })
+  Object.assign(ex.io, {
+    irps: { submit },
+    nextFileNumber: () => ++number,
+    deviceByHandle: (handle: number) => [control, volume, storage][handle - 1],
+  })
   const volumes = new VolumeManager(ex)
   Object.assign(ex.io, { volumes })
   ob.insert('\\Device\\Disk', storage)

@@ -1,8 +1,15 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import {
-  DELETE, FILE_DELETE_ON_CLOSE, FILE_NO_INTERMEDIATE_BUFFERING, FILE_OPEN, FILE_OPEN_IF, FILE_OVERWRITE_IF, FileDispositionInformation,
-  FileEndOfFileInformation, FileRenameInformation,
+  DELETE,
+  FILE_DELETE_ON_CLOSE,
+  FILE_NO_INTERMEDIATE_BUFFERING,
+  FILE_OPEN,
+  FILE_OPEN_IF,
+  FILE_OVERWRITE_IF,
+  FileDispositionInformation,
+  FileEndOfFileInformation,
+  FileRenameInformation,
 } from '#contracts/information'
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_STATUS, type StatusError, statusName } from '#rtl'
@@ -12,15 +19,35 @@ import { ARENA_ADDRESS, CLUSTER, fakeFiles } from './files-support.ts'
 const CALLER = { badge: 4 }
 const RW = 0x3
 type Fake = ReturnType<typeof fakeFiles>
-interface OpenOptions { readonly access?: number; readonly share?: number; readonly disposition?: number; readonly options?: number; readonly allocation?: number; readonly badge?: number }
+interface OpenOptions {
+  readonly access?: number
+  readonly share?: number
+  readonly disposition?: number
+  readonly options?: number
+  readonly allocation?: number
+  readonly badge?: number
+}
 
 function shell(fake: Fake) {
   const { services, env, arena } = fake
-  const open = (name: string, { access = RW, share = 7, disposition = FILE_OPEN_IF, options = 0, allocation = 0, badge = 4 }: OpenOptions = {}): Promise<number> =>
-    Promise.resolve(services.NtCreateFile({
-      DesiredAccess: access, ObjectAttributes: { RootDirectory: 0, ObjectName: `\\??\\C:${name}`, Attributes: 0 }, AllocationSize: allocation, FileAttributes: 0,
-      ShareAccess: share, CreateDisposition: disposition, CreateOptions: options,
-    }, { badge })).then(({ FileHandle }) => FileHandle)
+  const open = (
+    name: string,
+    { access = RW, share = 7, disposition = FILE_OPEN_IF, options = 0, allocation = 0, badge = 4 }: OpenOptions = {},
+  ): Promise<number> =>
+    Promise.resolve(
+      services.NtCreateFile(
+        {
+          DesiredAccess: access,
+          ObjectAttributes: { RootDirectory: 0, ObjectName: `\\??\\C:${name}`, Attributes: 0 },
+          AllocationSize: allocation,
+          FileAttributes: 0,
+          ShareAccess: share,
+          CreateDisposition: disposition,
+          CreateOptions: options,
+        },
+        { badge },
+      ),
+    ).then(({ FileHandle }) => FileHandle)
   let at = 0
   const place = (length: number): number => {
     const here = at
@@ -31,27 +58,51 @@ function shell(fake: Fake) {
   const write = async (handle: number, offset: number | undefined, bytes: Uint8Array) => {
     const here = place(bytes.length)
     arena.bytes.set(bytes, here)
-    const { IoStatusBlock } = await services.NtWriteFile({ FileHandle: handle, Buffer: { Address: ARENA_ADDRESS + here, Length: bytes.length }, ...(offset !== undefined && { ByteOffset: offset }) }, CALLER)
+    const { IoStatusBlock } = await services.NtWriteFile(
+      {
+        FileHandle: handle,
+        Buffer: { Address: ARENA_ADDRESS + here, Length: bytes.length },
+        ...(offset !== undefined && { ByteOffset: offset }),
+      },
+      CALLER,
+    )
     return IoStatusBlock.Information
   }
   const read = async (handle: number, offset: number, length: number): Promise<Uint8Array> => {
     const here = place(length)
-    const { IoStatusBlock } = await services.NtReadFile({ FileHandle: handle, Buffer: { Address: ARENA_ADDRESS + here, Length: length }, ByteOffset: offset }, CALLER)
+    const { IoStatusBlock } = await services.NtReadFile(
+      { FileHandle: handle, Buffer: { Address: ARENA_ADDRESS + here, Length: length }, ByteOffset: offset },
+      CALLER,
+    )
     return arena.bytes.slice(here, here + IoStatusBlock.Information)
   }
   const set = (handle: number, FileInformationClass: number, FileInformation: Uint8Array) =>
-    Promise.resolve(services.NtSetInformationFile({ FileHandle: handle, FileInformation, FileInformationClass }, CALLER))
-  const resize = (handle: number, EndOfFile: number) => set(handle, FileEndOfFileInformation.number, FileEndOfFileInformation.encode({ EndOfFile }).bytes)
+    Promise.resolve(
+      services.NtSetInformationFile({ FileHandle: handle, FileInformation, FileInformationClass }, CALLER),
+    )
+  const resize = (handle: number, EndOfFile: number) =>
+    set(handle, FileEndOfFileInformation.number, FileEndOfFileInformation.encode({ EndOfFile }).bytes)
   const rename = (handle: number, FileName: string, ReplaceIfExists = false) =>
-    set(handle, FileRenameInformation.number, FileRenameInformation.encode({ ReplaceIfExists, RootDirectory: 0, FileName }).bytes)
-  const remove = (handle: number) => set(handle, FileDispositionInformation.number, FileDispositionInformation.encode({ DeleteFile: true }).bytes)
+    set(
+      handle,
+      FileRenameInformation.number,
+      FileRenameInformation.encode({ ReplaceIfExists, RootDirectory: 0, FileName }).bytes,
+    )
+  const remove = (handle: number) =>
+    set(handle, FileDispositionInformation.number, FileDispositionInformation.encode({ DeleteFile: true }).bytes)
   const close = (handle: number, badge = 4) => fake.ob.close(fake.processOf(badge), handle)
   const run = <T>(promise: Promise<T>): Promise<T> => until(env, promise)
   const status = (promise: Promise<unknown>): Promise<string> =>
-    run(promise.then(() => 'STATUS_SUCCESS', (error: StatusError) => (error.status === undefined ? String(error) : statusName(error.status))))
+    run(
+      promise.then(
+        () => 'STATUS_SUCCESS',
+        (error: StatusError) => (error.status === undefined ? String(error) : statusName(error.status)),
+      ),
+    )
   return { open, write, read, resize, rename, remove, close, run, status }
 }
-const bytes = (length: number, seed: number): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 11 + (i >> 9) + seed) & 0xff)
+const bytes = (length: number, seed: number): Uint8Array =>
+  Uint8Array.from({ length }, (_, i) => (i * 11 + (i >> 9) + seed) & 0xff)
 
 describe('files', () => {
   it('write, read, end, gap and close reach the disk', async () => {
@@ -60,7 +111,9 @@ describe('files', () => {
     const file = await run(open('\\A'))
     await run(write(file, 0, bytes(100, 1)))
     await run(write(file, 10_000, bytes(50, 2)))
-    expect(await run(read(file, 0, 20_000))).to.deep.equal(Uint8Array.from([...bytes(100, 1), ...new Uint8Array(9_900), ...bytes(50, 2)]))
+    expect(await run(read(file, 0, 20_000))).to.deep.equal(
+      Uint8Array.from([...bytes(100, 1), ...new Uint8Array(9_900), ...bytes(50, 2)]),
+    )
     expect(await status(read(file, 10_050, 1))).to.equal('STATUS_END_OF_FILE')
     await run(close(file))
     const again = await run(open('\\a', { disposition: FILE_OPEN }))
@@ -70,7 +123,9 @@ describe('files', () => {
   it('appends of two writers do not overwrite each other', async () => {
     const { open, write, read, run } = shell(fakeFiles())
     const [a, b] = await run(Promise.all([open('\\A', { access: RW }), open('\\A', { access: 0x4 })]))
-    await run(Promise.all([write(a, -1, bytes(100, 1)), write(b, undefined, bytes(100, 2)), write(a, -1, bytes(100, 3))]))
+    await run(
+      Promise.all([write(a, -1, bytes(100, 1)), write(b, undefined, bytes(100, 2)), write(a, -1, bytes(100, 3))]),
+    )
     const all = await run(read(a, 0, 1000))
     expect(all).to.have.length(300)
     expect([all[0], all[100], all[200]].sort()).to.deep.equal([1, 2, 3])
@@ -111,7 +166,7 @@ describe('files', () => {
     expect(await run(read(again, 0, 20 * CLUSTER))).to.deep.equal(bytes(20 * CLUSTER, 5))
     expect(fake.written).to.deep.equal([])
   })
-  it('uncached and cached opens see each other\'s bytes', async () => {
+  it("uncached and cached opens see each other's bytes", async () => {
     const fake = fakeFiles()
     const { open, write, read, run } = shell(fake)
     const cached = await run(open('\\A'))
@@ -129,7 +184,11 @@ describe('files', () => {
     const { open, write, resize, close, run, status } = shell(fake)
     for (let i = 0; i < 10; i++) {
       const file = await run(open(`\\F${i}`))
-      const outcomes = Promise.all([status(write(file, i * 100, bytes(5_000, i))), status(resize(file, 100 * i)), status(write(file, 0, bytes(100, i)))])
+      const outcomes = Promise.all([
+        status(write(file, i * 100, bytes(5_000, i))),
+        status(resize(file, 100 * i)),
+        status(write(file, 0, bytes(100, i))),
+      ])
       const closing = close(file)
       for (const outcome of await outcomes) expect(outcome).to.be.oneOf(['STATUS_SUCCESS', 'STATUS_FILE_FORCED_CLOSED'])
       await run(closing)
@@ -156,7 +215,9 @@ describe('files', () => {
       await run(open('\\A', { access: 1, share: 1 }))
       expect(await status(open('\\A', { access: 2, share: 7 }))).to.equal('STATUS_SHARING_VIOLATION')
       expect(await status(open('\\A', { access: 1, share: 2 }))).to.equal('STATUS_SHARING_VIOLATION')
-      expect(await status(open('\\A', { access: 1, share: 1, disposition: FILE_OVERWRITE_IF }))).to.equal('STATUS_SHARING_VIOLATION')
+      expect(await status(open('\\A', { access: 1, share: 1, disposition: FILE_OVERWRITE_IF }))).to.equal(
+        'STATUS_SHARING_VIOLATION',
+      )
       expect(await status(open('\\A', { access: 0x80, share: 1 }))).to.equal('STATUS_SUCCESS')
     })
     it('lets one of two simultaneous exclusive opens in', async () => {
@@ -174,7 +235,9 @@ describe('files', () => {
     it('no open comes to a file that is to be deleted, and the last close deletes it', async () => {
       const fake = fakeFiles()
       const { open, remove, close, status, run } = shell(fake)
-      const [a, b] = await run(Promise.all([open('\\A', { access: DELETE }), open('\\A', { access: DELETE, options: FILE_DELETE_ON_CLOSE })]))
+      const [a, b] = await run(
+        Promise.all([open('\\A', { access: DELETE }), open('\\A', { access: DELETE, options: FILE_DELETE_ON_CLOSE })]),
+      )
       await run(remove(a))
       expect(await status(open('\\A', { share: 0 }))).to.equal('STATUS_DELETE_PENDING')
       await run(Promise.all([close(a), close(b)]))
@@ -217,7 +280,10 @@ describe('files', () => {
       const fake = fakeFiles()
       const { open, status, run } = shell(fake)
       fake.fs.mounts = ['STATUS_UNRECOGNIZED_VOLUME']
-      expect(await Promise.all([status(open('\\A')), status(open('\\B'))])).to.deep.equal(['STATUS_UNRECOGNIZED_VOLUME', 'STATUS_UNRECOGNIZED_VOLUME'])
+      expect(await Promise.all([status(open('\\A')), status(open('\\B'))])).to.deep.equal([
+        'STATUS_UNRECOGNIZED_VOLUME',
+        'STATUS_UNRECOGNIZED_VOLUME',
+      ])
       expect(fake.fs.mounts).to.deep.equal([])
       expect(await status(open('\\A'))).to.equal('STATUS_UNRECOGNIZED_VOLUME')
       fake.volumes.unregisterFileSystem(fake.control)
@@ -273,7 +339,9 @@ describe('files', () => {
 
   const action = fc.record({
     kind: fc.constantFrom('write', 'append', 'resize', 'read', 'reopen', 'overwrite', 'uncached'),
-    file: fc.nat(1), at: fc.nat(6 * CLUSTER), length: fc.integer({ min: 1, max: 2 * CLUSTER }),
+    file: fc.nat(1),
+    at: fc.nat(6 * CLUSTER),
+    length: fc.integer({ min: 1, max: 2 * CLUSTER }),
   })
   it('are byte arrays, whatever the order of writes, sizes, overwriting and closing', async () => {
     await fc.assert(
@@ -324,5 +392,3 @@ describe('files', () => {
     )
   }).timeout(20_000)
 })
-
-

@@ -31,25 +31,34 @@ async function resolve(ex: Executive, process: Process, attributes: Attributes):
   const root = rootOf(ex, process, attributes)
   const { object, remaining } = ex.ob.lookup(attributes.ObjectName, root ? { root } : {})
   if (object instanceof FileObject && object.forcedClosed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
-  if (object instanceof FileObject) return { device: object.device, vcb: object.vcb, path: joined(object.path, remaining) }
+  if (object instanceof FileObject)
+    return { device: object.device, vcb: object.vcb, path: joined(object.path, remaining) }
   if (!(object instanceof DeviceObject)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
   if (!object.isStorage) return { device: object, vcb: undefined, path: remaining }
   if (remaining === '') return { device: object, vcb: object.volume, path: '' }
   const vcb = await ex.io.volumes.mount(object)
   return { device: vcb.volumeDevice, vcb, path: remaining }
 }
-const joined = (directory: string, name: string): string => (name === '' ? directory : `${directory.replace(/\\$/, '')}\\${name}`)
+const joined = (directory: string, name: string): string =>
+  name === '' ? directory : `${directory.replace(/\\$/, '')}\\${name}`
 
 /** A trailing backslash asks for a directory and is no part of the name. */
 function normalized(path: string, options: number): { path: string; options: number } {
-  return path.length > 1 && path.endsWith('\\') ? { path: path.slice(0, -1), options: options | FILE_DIRECTORY_FILE } : { path, options }
+  return path.length > 1 && path.endsWith('\\')
+    ? { path: path.slice(0, -1), options: options | FILE_DIRECTORY_FILE }
+    : { path, options }
 }
 
 export interface Opened {
   readonly file: FileObject
   readonly Information: number
 }
-export async function openFile(ex: Executive, process: Process, attributes: Attributes, request: Omit<OpenRequest, 'path'>): Promise<Opened> {
+export async function openFile(
+  ex: Executive,
+  process: Process,
+  attributes: Attributes,
+  request: Omit<OpenRequest, 'path'>,
+): Promise<Opened> {
   const target = await resolve(ex, process, attributes)
   const { path, options } = normalized(target.path, request.options)
   const access = grantedAccess('File', request.access)
@@ -62,7 +71,8 @@ export async function openFile(ex: Executive, process: Process, attributes: Attr
   ex.ob.reference(file)
   target.vcb?.opening.add(file)
   try {
-    const result = replacing && shared ? await shared.bypassing(() => file.create(ex, process)) : await file.create(ex, process)
+    const result =
+      replacing && shared ? await shared.bypassing(() => file.create(ex, process)) : await file.create(ex, process)
     if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
     await checkAliases(file, needed)
     return { file, Information: result.Information }
@@ -91,14 +101,31 @@ async function checkAliases(file: FileObject, access: number): Promise<void> {
 }
 
 /** For a rename: the parent directory of a target name, opened, and the last component. */
-export async function openTargetDirectory(ex: Executive, process: Process, source: FileObject, attributes: Attributes): Promise<{ directory: FileObject; name: string }> {
-  const target = attributes.ObjectName.includes('\\') || attributes.RootDirectory !== 0
-    ? await resolve(ex, process, attributes)
-    : { device: source.device, vcb: source.vcb, path: joined(source.path.slice(0, source.path.lastIndexOf('\\')) || '\\', attributes.ObjectName) }
+export async function openTargetDirectory(
+  ex: Executive,
+  process: Process,
+  source: FileObject,
+  attributes: Attributes,
+): Promise<{ directory: FileObject; name: string }> {
+  const target =
+    attributes.ObjectName.includes('\\') || attributes.RootDirectory !== 0
+      ? await resolve(ex, process, attributes)
+      : {
+          device: source.device,
+          vcb: source.vcb,
+          path: joined(source.path.slice(0, source.path.lastIndexOf('\\')) || '\\', attributes.ObjectName),
+        }
   if (target.vcb !== source.vcb) throw new StatusError('STATUS_NOT_SAME_DEVICE')
   const cut = target.path.lastIndexOf('\\')
   const open: OpenRequest = {
-    path: target.path, access: 0x80 | DELETE, share: 7, disposition: FILE_OPEN, options: 0, attributes: 0, allocationSize: 0, openTargetDirectory: true,
+    path: target.path,
+    access: 0x80 | DELETE,
+    share: 7,
+    disposition: FILE_OPEN,
+    options: 0,
+    attributes: 0,
+    allocationSize: 0,
+    openTargetDirectory: true,
   }
   const directory = new FileObject(ex, target.device, target.vcb, open, open.access)
   ex.ob.reference(directory)

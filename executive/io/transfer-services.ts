@@ -42,7 +42,14 @@ interface Transfer {
 }
 
 export function transferServices(ex: Executive): TransferServices {
-  const prepare = (caller: Caller, handle: number, access: number, pointer: { Address: number; Length: number }, ByteOffset: number | undefined, Key: number | undefined): Transfer => {
+  const prepare = (
+    caller: Caller,
+    handle: number,
+    access: number,
+    pointer: { Address: number; Length: number },
+    ByteOffset: number | undefined,
+    Key: number | undefined,
+  ): Transfer => {
     const process = ex.ps.byBadge(caller.badge)
     const file = ex.ob.fromHandle(process, handle, FileObject, access)
     if (file.forcedClosed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
@@ -66,7 +73,8 @@ export function transferServices(ex: Executive): TransferServices {
     },
     async NtWriteFile({ FileHandle, Buffer, ByteOffset, Key }, caller) {
       const transfer = prepare(caller, FileHandle, 0, Buffer, ByteOffset, Key)
-      if (!(transfer.file.grantedAccess & (FILE_WRITE_DATA | FILE_APPEND_DATA))) throw new StatusError('STATUS_ACCESS_DENIED')
+      if (!(transfer.file.grantedAccess & (FILE_WRITE_DATA | FILE_APPEND_DATA)))
+        throw new StatusError('STATUS_ACCESS_DENIED')
       const { length, offset } = await write(ex, transfer)
       return done(transfer, length, offset)
     },
@@ -105,13 +113,21 @@ async function write(ex: Executive, transfer: Transfer): Promise<{ length: numbe
 }
 
 /** Names the caller's pages; longer transfers go in pieces, and a short piece ends them. */
-async function direct(ex: Executive, { file, process, buffer, offset, key }: Transfer, kind: 'Read' | 'Write'): Promise<number> {
+async function direct(
+  ex: Executive,
+  { file, process, buffer, offset, key }: Transfer,
+  kind: 'Read' | 'Write',
+): Promise<number> {
   let done = 0
   while (done < buffer.bytes.length) {
     const Length = Math.min(DIRECT_MAX, buffer.bytes.length - done)
     const result = await file.request(ex, {
-      major: kind === 'Read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE, requestor: process, idempotent: true, flags: IRP_NOCACHE,
-      parameters: { kind, Length, Key: key, ByteOffset: offset + done }, mdl: mdlOf(buffer.physicalAddress + done, Length),
+      major: kind === 'Read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE,
+      requestor: process,
+      idempotent: true,
+      flags: IRP_NOCACHE,
+      parameters: { kind, Length, Key: key, ByteOffset: offset + done },
+      mdl: mdlOf(buffer.physicalAddress + done, Length),
     })
     if (!NT_SUCCESS(result.Status)) {
       if (done > 0 && result.Status === NT_STATUS.STATUS_END_OF_FILE) break
@@ -123,10 +139,16 @@ async function direct(ex: Executive, { file, process, buffer, offset, key }: Tra
   }
   return done
 }
-async function inline(ex: Executive, { file, process, buffer, offset, key }: Transfer, kind: 'Read' | 'Write'): Promise<IrpResult> {
+async function inline(
+  ex: Executive,
+  { file, process, buffer, offset, key }: Transfer,
+  kind: 'Read' | 'Write',
+): Promise<IrpResult> {
   const Length = Math.min(INLINE_MAX, buffer.bytes.length)
   const result = await file.request(ex, {
-    major: kind === 'Read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE, requestor: process, parameters: { kind, Length, Key: key, ByteOffset: offset },
+    major: kind === 'Read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE,
+    requestor: process,
+    parameters: { kind, Length, Key: key, ByteOffset: offset },
     ...(kind === 'Read' ? { outputLength: Length } : { input: buffer.bytes.slice(0, Length) }),
   })
   if (NT_ERROR(result.Status)) throw new StatusError(result.Status)

@@ -32,7 +32,11 @@ export class Vcb {
   readonly opening = new Set<FileObject>()
   dismounted = false
 
-  constructor(storageDevice: DeviceObject, volumeDevice: DeviceObject, mounted: { VolumeSize: number; Label: string; SerialNumber: number; ReadOnly: boolean }) {
+  constructor(
+    storageDevice: DeviceObject,
+    volumeDevice: DeviceObject,
+    mounted: { VolumeSize: number; Label: string; SerialNumber: number; ReadOnly: boolean },
+  ) {
     this.storageDevice = storageDevice
     this.volumeDevice = volumeDevice
     this.size = mounted.VolumeSize
@@ -113,12 +117,17 @@ export class VolumeManager {
   }
   private async tryMount(fileSystem: DeviceObject, device: DeviceObject, rebind?: Vcb): Promise<Vcb | NTSTATUS> {
     const result = await this.ex.io.irps.submit({
-      device: fileSystem, major: IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL, minor: IRP_MN.IRP_MN_MOUNT_VOLUME, requestor: 'system', idempotent: true,
+      device: fileSystem,
+      major: IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL,
+      minor: IRP_MN.IRP_MN_MOUNT_VOLUME,
+      requestor: 'system',
+      idempotent: true,
       parameters: { kind: 'MountVolume', StorageDevice: device.handle, Rebind: rebind !== undefined },
       ...(rebind && { recovery: true }),
     })
     if (!NT_SUCCESS(result.Status)) return result.Status
-    if (result.response?.kind !== 'VolumeMounted') throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system mounted no volume')
+    if (result.response?.kind !== 'VolumeMounted')
+      throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system mounted no volume')
     const volumeDevice = this.ex.io.deviceByHandle(result.response.VolumeDevice)
     if (!volumeDevice) throw new StatusError('STATUS_INTERNAL_ERROR', 'a file system named no volume device of its own')
     if (!rebind) return new Vcb(device, volumeDevice, result.response)
@@ -129,7 +138,9 @@ export class VolumeManager {
   storageOf(volumeDevice: DeviceObject, driver: Process): DeviceObject | undefined {
     for (const vcb of this.volumes) if (vcb.volumeDevice === volumeDevice) return vcb.storageDevice
     const mounting = [...this.mounting.keys()]
-    return mounting.length === 1 && volumeDevice.driver.process === driver ? mounting[0] : this.beingRebound(volumeDevice, driver)
+    return mounting.length === 1 && volumeDevice.driver.process === driver
+      ? mounting[0]
+      : this.beingRebound(volumeDevice, driver)
   }
   private beingRebound(volumeDevice: DeviceObject, driver: Process): DeviceObject | undefined {
     const own = [...this.volumes].filter((vcb) => vcb.volumeDevice.driver.process === driver)

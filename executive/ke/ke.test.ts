@@ -59,29 +59,37 @@ describe('waits', () => {
 
 describe('shared lock', () => {
   it('never lets an exclusive section meet another, starves nobody and keeps the order', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(fc.record({ exclusive: fc.boolean(), time: fc.nat(5), fails: fc.boolean() }), { maxLength: 20 }), async (sections) => {
-      const clock = new FakeClock()
-      const lock = new SharedLock()
-      let shared = 0
-      let exclusive = 0
-      const entered: number[] = []
-      const all = sections.map(async ({ exclusive: alone, time, fails }, i) => {
-        const section = async () => {
-          entered.push(i)
-          if (alone) exclusive++
-          else shared++
-          expect(exclusive).to.be.at.most(1)
-          expect(exclusive === 0 || shared === 0).to.equal(true)
-          await clock.sleep(time)
-          if (alone) exclusive--
-          else shared--
-          if (fails) throw new Error('section')
-        }
-        await (alone ? lock.exclusive(section) : lock.shared(section)).catch((error: Error) => expect(error.message).to.equal('section'))
-      })
-      await clock.advance(200)
-      await Promise.all(all)
-      expect(entered).to.deep.equal(sections.map((_, i) => i))
-    }), { numRuns: 30 })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ exclusive: fc.boolean(), time: fc.nat(5), fails: fc.boolean() }), { maxLength: 20 }),
+        async (sections) => {
+          const clock = new FakeClock()
+          const lock = new SharedLock()
+          let shared = 0
+          let exclusive = 0
+          const entered: number[] = []
+          const all = sections.map(async ({ exclusive: alone, time, fails }, i) => {
+            const section = async () => {
+              entered.push(i)
+              if (alone) exclusive++
+              else shared++
+              expect(exclusive).to.be.at.most(1)
+              expect(exclusive === 0 || shared === 0).to.equal(true)
+              await clock.sleep(time)
+              if (alone) exclusive--
+              else shared--
+              if (fails) throw new Error('section')
+            }
+            await (alone ? lock.exclusive(section) : lock.shared(section)).catch((error: Error) =>
+              expect(error.message).to.equal('section'),
+            )
+          })
+          await clock.advance(200)
+          await Promise.all(all)
+          expect(entered).to.deep.equal(sections.map((_, i) => i))
+        },
+      ),
+      { numRuns: 30 },
+    )
   })
 })

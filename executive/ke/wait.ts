@@ -11,7 +11,12 @@ export function milliseconds(clock: Clock, interval: number): number {
 }
 
 /** Ends with `owner`, the process that waits: a dead waiter must take no signal from a living one. */
-export function waitFor(clock: Clock, object: Waitable, timeout: number | undefined, owner?: Process): Promise<NTSTATUS> {
+export function waitFor(
+  clock: Clock,
+  object: Waitable,
+  timeout: number | undefined,
+  owner?: Process,
+): Promise<NTSTATUS> {
   if (object.signalled) {
     object.consume()
     return Promise.resolve(NT_STATUS.STATUS_SUCCESS)
@@ -23,11 +28,14 @@ export function waitFor(clock: Clock, object: Waitable, timeout: number | undefi
       for (const registration of cancels) registration.cancel()
       resolve(status)
     }
-    if (timeout !== undefined) cancels.push(clock.alarm(milliseconds(clock, timeout), () => end(NT_STATUS.STATUS_TIMEOUT)))
+    if (timeout !== undefined)
+      cancels.push(clock.alarm(milliseconds(clock, timeout), () => end(NT_STATUS.STATUS_TIMEOUT)))
     if (owner) cancels.push(owner.onLeave(() => end(NT_STATUS.STATUS_THREAD_IS_TERMINATING)))
-    cancels.push(object.onSignal(() => {
-      object.consume()
-      end(NT_STATUS.STATUS_SUCCESS)
-    }))
+    cancels.push(
+      object.onSignal(() => {
+        object.consume()
+        end(NT_STATUS.STATUS_SUCCESS)
+      }),
+    )
   })
 }

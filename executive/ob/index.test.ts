@@ -36,8 +36,14 @@ describe('object manager', () => {
   it('follows directories and links without regard to case, and stops at what is neither', () => {
     const { ob, disk } = setup()
     for (const [path, remaining] of [
-      ['\\??\\C:', ''], ['\\dosdevices\\c:', ''], ['\\??\\C:\\', '\\'], ['\\??\\C:\\A\\b.txt', '\\A\\b.txt'], ['\\Global??\\c:\\A\\', '\\A\\'],
-      ['\\Device\\Disk\\A\\B\\', '\\A\\B\\'], ['\\DEVICE\\disk', ''], ['\\Device\\Disk\\', '\\'],
+      ['\\??\\C:', ''],
+      ['\\dosdevices\\c:', ''],
+      ['\\??\\C:\\', '\\'],
+      ['\\??\\C:\\A\\b.txt', '\\A\\b.txt'],
+      ['\\Global??\\c:\\A\\', '\\A\\'],
+      ['\\Device\\Disk\\A\\B\\', '\\A\\B\\'],
+      ['\\DEVICE\\disk', ''],
+      ['\\Device\\Disk\\', '\\'],
     ]) {
       expect(ob.lookup(path), path).to.deep.equal({ object: disk, remaining })
     }
@@ -125,8 +131,10 @@ describe('object manager', () => {
   it('answers any path with an object or a status', () => {
     const { ob } = setup()
     const part = fc.constantFrom('', '\\', '??', 'C:', 'Device', 'Disk', 'x', 'DosDevices', '\\\\')
-    fc.assert(fc.property(fc.array(part, { maxLength: 8 }), fc.constantFrom('', '\\'), (parts, join) => {
-      expect(statusOf(() => ob.lookup(parts.join(join)))).to.match(/^STATUS_/)
-    }))
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 8 }), fc.constantFrom('', '\\'), (parts, join) => {
+        expect(statusOf(() => ob.lookup(parts.join(join)))).to.match(/^STATUS_/)
+      }),
+    )
   })
 })

@@ -62,10 +62,15 @@ export class ObjectManager {
     const parts = (root ? path : path.slice(1)).split('\\').filter((part, i, all) => part !== '' || i < all.length - 1)
     let here: NtObject = root ?? this.root
     for (let i = 0; i < parts.length; i++) {
-      if (!(here instanceof Directory)) return { object: here, remaining: `\\${parts.slice(i).join('\\')}${path.endsWith('\\') && parts.at(-1) !== '' ? '\\' : ''}` }
+      if (!(here instanceof Directory))
+        return {
+          object: here,
+          remaining: `\\${parts.slice(i).join('\\')}${path.endsWith('\\') && parts.at(-1) !== '' ? '\\' : ''}`,
+        }
       if (parts[i] === '') throw new StatusError('STATUS_OBJECT_NAME_INVALID')
       const next = here.find(parts[i])
-      if (!next) throw new StatusError(i === parts.length - 1 ? 'STATUS_OBJECT_NAME_NOT_FOUND' : 'STATUS_OBJECT_PATH_NOT_FOUND')
+      if (!next)
+        throw new StatusError(i === parts.length - 1 ? 'STATUS_OBJECT_NAME_NOT_FOUND' : 'STATUS_OBJECT_PATH_NOT_FOUND')
       const last = i === parts.length - 1
       if (next instanceof SymbolicLink && !(last && noFinalLink)) {
         const tail = parts.slice(i + 1).join('\\')
@@ -83,7 +88,8 @@ export class ObjectManager {
     const name = path.slice(cut + 1)
     if (name === '' || name.length > OBJECTS_MAX) throw new StatusError('STATUS_OBJECT_NAME_INVALID')
     if (cut < 0 && !options.root) throw new StatusError('STATUS_OBJECT_PATH_SYNTAX_BAD', path)
-    const parent = cut < 0 ? (options.root ?? this.root) : cut === 0 ? this.root : this.parentOf(path.slice(0, cut), options.root)
+    const parent =
+      cut < 0 ? (options.root ?? this.root) : cut === 0 ? this.root : this.parentOf(path.slice(0, cut), options.root)
     if (!(parent instanceof Directory)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
     if (parent.find(name)) throw new StatusError('STATUS_OBJECT_NAME_COLLISION', path)
     parent.add(name, object)
@@ -138,7 +144,12 @@ export class ObjectManager {
     return handle
   }
   /** The object behind a handle, if it is of that class and all of `access` was granted. */
-  fromHandle<T extends NtObject>(process: Process, handle: number, type: abstract new (...args: never[]) => T, access = 0): T {
+  fromHandle<T extends NtObject>(
+    process: Process,
+    handle: number,
+    type: abstract new (...args: never[]) => T,
+    access = 0,
+  ): T {
     const entry = process.handles.get(handle)
     if (!(entry.object instanceof type)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
     if (!allows(entry.grantedAccess, access)) throw new StatusError('STATUS_ACCESS_DENIED')

@@ -10,8 +10,14 @@ import { Directory, NtObject, SymbolicLink } from './index.ts'
 type Services = Handlers<typeof SystemServices, Caller>
 type ObServices = Pick<
   Services,
-  | 'NtClose' | 'NtCreateDirectoryObject' | 'NtOpenDirectoryObject' | 'NtQueryDirectoryObject' | 'NtCreateSymbolicLinkObject'
-  | 'NtOpenSymbolicLinkObject' | 'NtQuerySymbolicLinkObject' | 'NtMakeTemporaryObject'
+  | 'NtClose'
+  | 'NtCreateDirectoryObject'
+  | 'NtOpenDirectoryObject'
+  | 'NtQueryDirectoryObject'
+  | 'NtCreateSymbolicLinkObject'
+  | 'NtOpenSymbolicLinkObject'
+  | 'NtQuerySymbolicLinkObject'
+  | 'NtMakeTemporaryObject'
 >
 interface Attributes {
   readonly RootDirectory: number
@@ -27,7 +33,13 @@ export function rootOf(ex: Executive, process: Process, attributes: Attributes):
   return attributes.RootDirectory === 0 ? undefined : ex.ob.fromHandle(process, attributes.RootDirectory, NtObject)
 }
 /** The object of exactly that name and class. */
-export function openByName<T extends NtObject>(ex: Executive, process: Process, attributes: Attributes, type: abstract new (...args: never[]) => T, noFinalLink = false): T {
+export function openByName<T extends NtObject>(
+  ex: Executive,
+  process: Process,
+  attributes: Attributes,
+  type: abstract new (...args: never[]) => T,
+  noFinalLink = false,
+): T {
   const root = rootOf(ex, process, attributes)
   const { object, remaining } = ex.ob.lookup(attributes.ObjectName, { ...(root && { root }), noFinalLink })
   if (remaining !== '') throw new StatusError('STATUS_OBJECT_NAME_NOT_FOUND')
@@ -37,7 +49,13 @@ export function openByName<T extends NtObject>(ex: Executive, process: Process, 
 
 export function obServices(ex: Executive): ObServices {
   const { ob, ps } = ex
-  const create = <T extends NtObject>(caller: Caller, attributes: Attributes, access: number, object: T, permanent: boolean): number => {
+  const create = <T extends NtObject>(
+    caller: Caller,
+    attributes: Attributes,
+    access: number,
+    object: T,
+    permanent: boolean,
+  ): number => {
     const process = ps.byBadge(caller.badge)
     const root = rootOf(ex, process, attributes)
     ob.reference(object)
@@ -56,18 +74,29 @@ export function obServices(ex: Executive): ObServices {
       return {}
     },
     NtCreateDirectoryObject: ({ DesiredAccess, ObjectAttributes }, caller) => ({
-      DirectoryHandle: create(caller, ObjectAttributes, DesiredAccess, new Directory(), ((ObjectAttributes.Attributes ?? 0) & OBJ_PERMANENT) !== 0),
+      DirectoryHandle: create(
+        caller,
+        ObjectAttributes,
+        DesiredAccess,
+        new Directory(),
+        ((ObjectAttributes.Attributes ?? 0) & OBJ_PERMANENT) !== 0,
+      ),
     }),
     NtOpenDirectoryObject({ DesiredAccess, ObjectAttributes }, caller) {
       const process = ps.byBadge(caller.badge)
-      return { DirectoryHandle: ob.createHandle(process, openByName(ex, process, ObjectAttributes, Directory), DesiredAccess) }
+      return {
+        DirectoryHandle: ob.createHandle(process, openByName(ex, process, ObjectAttributes, Directory), DesiredAccess),
+      }
     },
     NtQueryDirectoryObject({ DirectoryHandle, ReturnSingleEntry, RestartScan, Context }, caller) {
       const directory = ob.fromHandle(ps.byBadge(caller.badge), DirectoryHandle, Directory, DIRECTORY_QUERY)
       const from = RestartScan ? 0 : Context
       const entries = directory.list().slice(from, from + (ReturnSingleEntry ? 1 : ENTRIES_MAX))
       if (entries.length === 0) throw new StatusError('STATUS_NO_MORE_ENTRIES')
-      return { Entries: entries.map((entry) => ({ Name: entry.name, TypeName: entry.typeName })), Context: from + entries.length }
+      return {
+        Entries: entries.map((entry) => ({ Name: entry.name, TypeName: entry.typeName })),
+        Context: from + entries.length,
+      }
     },
     NtCreateSymbolicLinkObject({ DesiredAccess, ObjectAttributes, LinkTarget }, caller) {
       if (LinkTarget === '' || ObjectAttributes.ObjectName === '') throw new StatusError('STATUS_OBJECT_NAME_INVALID')
@@ -75,7 +104,13 @@ export function obServices(ex: Executive): ObServices {
     },
     NtOpenSymbolicLinkObject({ DesiredAccess, ObjectAttributes }, caller) {
       const process = ps.byBadge(caller.badge)
-      return { LinkHandle: ob.createHandle(process, openByName(ex, process, ObjectAttributes, SymbolicLink, true), DesiredAccess) }
+      return {
+        LinkHandle: ob.createHandle(
+          process,
+          openByName(ex, process, ObjectAttributes, SymbolicLink, true),
+          DesiredAccess,
+        ),
+      }
     },
     NtQuerySymbolicLinkObject: ({ LinkHandle }, caller) => ({
       LinkTarget: ob.fromHandle(ps.byBadge(caller.badge), LinkHandle, SymbolicLink, 1).target,

@@ -92,7 +92,12 @@ export class ProcessManager {
     this.byName.delete(report.name)
     this.processes.delete(process.pid)
     process.leave()
-    this.ex.env.log.warn('process ended', { process: report.name, cause: report.cause, detail: report.detail, epitaph: report.epitaph })
+    this.ex.env.log.warn('process ended', {
+      process: report.name,
+      cause: report.cause,
+      detail: report.detail,
+      epitaph: report.epitaph,
+    })
     if (process.child?.arena) await this.ex.io.dma.removeMemory(process.child.arena)
     const status = process.exitStatus === NT_STATUS.STATUS_PENDING ? exitStatusOf(report) : process.exitStatus
     if (process.driver) await this.ex.io.driverDied(process.driver, report)
@@ -104,7 +109,7 @@ export class ProcessManager {
     for (const handle of process.handles.all()) {
       await this.ex.ob.close(process, handle).catch((error: unknown) => {
         if (!(error instanceof StatusError)) throw error
-        this.ex.env.log.warn('closing a dead process\'s handle', { process: process.name, error: error.message })
+        this.ex.env.log.warn("closing a dead process's handle", { process: process.name, error: error.message })
       })
     }
   }

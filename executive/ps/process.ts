@@ -44,7 +44,8 @@ export class Process extends NtObject implements Waitable {
   buffer(address: number, length: number): UserBuffer {
     const arena = this.child?.arena
     const offset = arena ? address - arena.virtualAddress : -1
-    if (!arena || offset < 0 || length < 0 || offset + length > arena.length) throw new StatusError('STATUS_ACCESS_VIOLATION')
+    if (!arena || offset < 0 || length < 0 || offset + length > arena.length)
+      throw new StatusError('STATUS_ACCESS_VIOLATION')
     return { bytes: arena.bytes.subarray(offset, offset + length), physicalAddress: arena.physicalAddress + offset }
   }
   /** It runs no more: no handle is made for it, none of its waits goes on. */

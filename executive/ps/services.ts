@@ -7,7 +7,10 @@ import type { Executive } from '../executive.ts'
 import { Process } from './process.ts'
 
 type Services = Handlers<typeof SystemServices, Caller>
-type PsServices = Pick<Services, 'NtCreateUserProcess' | 'NtOpenProcess' | 'NtTerminateProcess' | 'NtQueryInformationProcess'>
+type PsServices = Pick<
+  Services,
+  'NtCreateUserProcess' | 'NtOpenProcess' | 'NtTerminateProcess' | 'NtQueryInformationProcess'
+>
 
 const PROCESS_TERMINATE = 0x1
 const CURRENT_PROCESS = 0xffffffff
@@ -18,7 +21,11 @@ export const processParameters = 0x1000
 const BASIC = { size: 0x30, pid: 0x20 }
 
 /** `\SystemRoot\ntcmd.exe`, `ntcmd.exe` and `ntcmd` name the same image. */
-export const imageOf = (path: string): string => path.slice(path.lastIndexOf('\\') + 1).replace(/\.exe$/i, '').toLowerCase()
+export const imageOf = (path: string): string =>
+  path
+    .slice(path.lastIndexOf('\\') + 1)
+    .replace(/\.exe$/i, '')
+    .toLowerCase()
 
 export function psServices(ex: Executive): PsServices {
   const { ob, ps } = ex
@@ -29,7 +36,11 @@ export function psServices(ex: Executive): PsServices {
   return {
     async NtCreateUserProcess({ ProcessDesiredAccess, ImagePathName, CommandLine, CurrentDirectory }, caller) {
       const created = await ps.create({
-        image: imageOf(ImagePathName), kind: 'program', birth: 'fresh', commandLine: CommandLine, currentDirectory: CurrentDirectory,
+        image: imageOf(ImagePathName),
+        kind: 'program',
+        birth: 'fresh',
+        commandLine: CommandLine,
+        currentDirectory: CurrentDirectory,
       })
       return {
         ProcessHandle: ob.createHandle(ps.byBadge(caller.badge), created, ProcessDesiredAccess),

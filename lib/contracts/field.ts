@@ -86,8 +86,7 @@ export const OPTIONAL = <T>(inner: Field<T>): Field<T | undefined> => ({
   schema: Type.Union([inner.schema, Type.Null()]),
   optional: true,
   encode: (value) => (value === undefined ? null : inner.encode ? inner.encode(value) : value),
-  decode: (wire: unknown) =>
-    wire === null ? undefined : inner.decode ? inner.decode(wire as never) : (wire as T),
+  decode: (wire: unknown) => (wire === null ? undefined : inner.decode ? inner.decode(wire as never) : (wire as T)),
 })
 export const ARRAY = <T>(inner: Field<T>, max: number): Field<readonly T[]> => {
   const { encode, decode } = inner
@@ -132,15 +131,16 @@ export type VariantOf<C extends Record<string, Struct<any>>> = {
   [K in keyof C]: { readonly kind: K } & Of<C[K]>
 }[keyof C]
 /** One of several structs; the wire form is [case number, …fields], the value has a `kind`. */
-export const VARIANT = <C extends Record<string, Struct<any>>>(name: string, cases: C): Field<VariantOf<C>> & { cases: C } => {
+export const VARIANT = <C extends Record<string, Struct<any>>>(
+  name: string,
+  cases: C,
+): Field<VariantOf<C>> & { cases: C } => {
   const kinds = Object.keys(cases)
   return {
     kind: name,
     cases,
     c: 'none',
-    schema: Type.Union(
-      kinds.map((key, number) => Type.Tuple([Type.Literal(number), cases[key].schema])),
-    ),
+    schema: Type.Union(kinds.map((key, number) => Type.Tuple([Type.Literal(number), cases[key].schema]))),
     encode: (value) => {
       const { kind } = value as { kind: string }
       return [kinds.indexOf(kind), cases[kind].encode?.(value as never)]

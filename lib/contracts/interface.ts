@@ -34,12 +34,12 @@ export interface Interface<M extends Record<string, MethodSpec> = Record<string,
 }
 export type InOf<S extends MethodSpec> = ValueOf<S['in']>
 export type OutOf<S extends MethodSpec> = ValueOf<S['out']>
-export type Client<I> = I extends Interface<infer M>
-  ? { [K in keyof M]: (args: InOf<M[K]>) => Promise<OutOf<M[K]>> }
-  : never
-export type Handlers<I, Caller> = I extends Interface<infer M>
-  ? { [K in keyof M]: (args: InOf<M[K]>, caller: Caller) => Promise<OutOf<M[K]>> | OutOf<M[K]> }
-  : never
+export type Client<I> =
+  I extends Interface<infer M> ? { [K in keyof M]: (args: InOf<M[K]>) => Promise<OutOf<M[K]>> } : never
+export type Handlers<I, Caller> =
+  I extends Interface<infer M>
+    ? { [K in keyof M]: (args: InOf<M[K]>, caller: Caller) => Promise<OutOf<M[K]>> | OutOf<M[K]> }
+    : never
 
 /** FNV-1a, 28 bits: a label fits the header's 32-bit word with room for flags. */
 export function labelOf(name: string): number {

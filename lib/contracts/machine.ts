@@ -43,7 +43,7 @@ export const MonitorCable = INTERFACE('MonitorCable', {
 /** Served by each PCI function's chip, called by the PCI host when software writes the function's command register. */
 export const PciFunction = INTERFACE('PciFunction', {
   command: {
-    doc: 'The function\'s PCI command register: bit 1 memory space, bit 2 bus master. A function whose bus-master bit is clear starts no DMA. [PCI 3.0] 6.2.2',
+    doc: "The function's PCI command register: bit 1 memory space, bit 2 bus master. A function whose bus-master bit is clear starts no DMA. [PCI 3.0] 6.2.2",
     in: { command: ULONG },
     out: {},
     errors: [],

@@ -19,7 +19,16 @@ export interface ProcessRow {
   readonly UserTime: number
 }
 /** sizeof(SYSTEM_PROCESS_INFORMATION) without threads, and where its members stand. */
-const PROCESS = { size: 0x100, threads: 0x04, userTime: 0x28, name: 0x38, buffer: 0x40, pid: 0x50, handles: 0x60, workingSet: 0x90 }
+const PROCESS = {
+  size: 0x100,
+  threads: 0x04,
+  userTime: 0x28,
+  name: 0x38,
+  buffer: 0x40,
+  pid: 0x50,
+  handles: 0x60,
+  workingSet: 0x90,
+}
 
 export function encodeProcesses(rows: readonly ProcessRow[]): Uint8Array {
   const sizes = rows.map((row) => (PROCESS.size + row.ImageName.length * 2 + 2 + 7) & ~7)
@@ -36,7 +45,8 @@ export function encodeProcesses(rows: readonly ProcessRow[]): Uint8Array {
     view.setBigUint64(at + PROCESS.pid, BigInt(row.UniqueProcessId), true)
     view.setUint32(at + PROCESS.handles, row.HandleCount, true)
     view.setBigUint64(at + PROCESS.workingSet, BigInt(row.WorkingSetSize), true)
-    for (let c = 0; c < row.ImageName.length; c++) view.setUint16(at + PROCESS.size + c * 2, row.ImageName.charCodeAt(c), true)
+    for (let c = 0; c < row.ImageName.length; c++)
+      view.setUint16(at + PROCESS.size + c * 2, row.ImageName.charCodeAt(c), true)
     at += sizes[i]
   })
   return bytes
@@ -49,7 +59,9 @@ export function decodeProcesses(bytes: Uint8Array): ProcessRow[] {
     const buffer = Number(view.getBigUint64(at + PROCESS.buffer, true))
     rows.push({
       UniqueProcessId: Number(view.getBigUint64(at + PROCESS.pid, true)),
-      ImageName: new TextDecoder('utf-16le').decode(bytes.subarray(buffer, buffer + view.getUint16(at + PROCESS.name, true))),
+      ImageName: new TextDecoder('utf-16le').decode(
+        bytes.subarray(buffer, buffer + view.getUint16(at + PROCESS.name, true)),
+      ),
       HandleCount: view.getUint32(at + PROCESS.handles, true),
       NumberOfThreads: view.getUint32(at + PROCESS.threads, true),
       WorkingSetSize: Number(view.getBigUint64(at + PROCESS.workingSet, true)),
@@ -87,6 +99,9 @@ export function decodeModules(bytes: Uint8Array): ModuleRow[] {
   return Array.from({ length: view.getUint32(0, true) }, (_, i) => {
     const at = MODULE.first + i * MODULE.size
     const path = bytes.subarray(at + MODULE.path, at + MODULE.size)
-    return { FullPathName: new TextDecoder().decode(path.subarray(0, path.indexOf(0))), ImageSize: view.getUint32(at + MODULE.imageSize, true) }
+    return {
+      FullPathName: new TextDecoder().decode(path.subarray(0, path.indexOf(0))),
+      ImageSize: view.getUint32(at + MODULE.imageSize, true),
+    }
   })
 }

@@ -27,7 +27,11 @@ export class Heap {
       const offset = Math.ceil(block.offset / alignment) * alignment
       if (offset + length > block.offset + block.length) continue
       this.carve(block, offset, length)
-      return { Address: this.memory.virtualAddress + offset, Length: length, bytes: this.memory.bytes.subarray(offset, offset + length) }
+      return {
+        Address: this.memory.virtualAddress + offset,
+        Length: length,
+        bytes: this.memory.bytes.subarray(offset, offset + length),
+      }
     }
     throw new Error(`the arena has no ${length} free bytes: enlarge it in the manifest`)
   }

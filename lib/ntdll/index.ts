@@ -35,7 +35,11 @@ export interface NativeProcess {
 }
 
 /** Attributes of an absolute or relative object name. */
-export const attributes = (ObjectName: string, RootDirectory = 0) => ({ RootDirectory, ObjectName, Attributes: OBJ_CASE_INSENSITIVE })
+export const attributes = (ObjectName: string, RootDirectory = 0) => ({
+  RootDirectory,
+  ObjectName,
+  Attributes: OBJ_CASE_INSENSITIVE,
+})
 
 export function nativeMain(program: (process: NativeProcess) => Promise<number>): Main {
   return async (env) => {
@@ -49,12 +53,17 @@ export function nativeMain(program: (process: NativeProcess) => Promise<number>)
 async function attach(env: Environment): Promise<NativeProcess> {
   const nt = env.sel4.client(SystemServices, env.caps.executive)
   const { ProcessInformation } = await nt.NtQueryInformationProcess({
-    ProcessHandle: CURRENT_PROCESS, ProcessInformationClass: PROCESS_PARAMETERS, ProcessInformationLength: 4096,
+    ProcessHandle: CURRENT_PROCESS,
+    ProcessInformationClass: PROCESS_PARAMETERS,
+    ProcessInformationLength: 4096,
   })
   const [currentDirectory, commandLine] = new TextDecoder().decode(ProcessInformation).split('\0')
   const heap = env.arena && new Heap(env.arena)
   return {
-    nt, commandLine, currentDirectory, config: env.config,
+    nt,
+    commandLine,
+    currentDirectory,
+    config: env.config,
     allocate(length, alignment) {
       if (!heap) throw new Error('this program has no arena: give it one in the manifest')
       return heap.allocate(length, alignment)

@@ -5,7 +5,10 @@ export function fullPath(currentDirectory: string, typed: string): string {
   const drive = /^[A-Za-z]:/.exec(typed)?.[0].toUpperCase()
   const current = splitDrive(currentDirectory)
   const rest = drive ? typed.slice(2) : typed
-  const base = rest.startsWith('\\') || rest.startsWith('/') || (drive !== undefined && drive !== current.drive) ? [] : current.parts
+  const base =
+    rest.startsWith('\\') || rest.startsWith('/') || (drive !== undefined && drive !== current.drive)
+      ? []
+      : current.parts
   const parts = [...base]
   for (const part of rest.split(/[\\/]+/)) {
     if (part === '' || part === '.') continue

@@ -99,14 +99,11 @@ export const NT_STATUS = {
 
 export type StatusName = keyof typeof NT_STATUS
 
-const NAMES = new Map<number, StatusName>(
-  Object.entries(NT_STATUS).map(([name, value]) => [value, name as StatusName]),
-)
+const NAMES = new Map<number, StatusName>(Object.entries(NT_STATUS).map(([name, value]) => [value, name as StatusName]))
 
 export const NT_SUCCESS = (status: NTSTATUS): boolean => status < 0x80000000
 export const NT_ERROR = (status: NTSTATUS): boolean => status >= 0xc0000000
-export const statusName = (status: NTSTATUS): string =>
-  NAMES.get(status) ?? `0x${status.toString(16).padStart(8, '0')}`
+export const statusName = (status: NTSTATUS): string => NAMES.get(status) ?? `0x${status.toString(16).padStart(8, '0')}`
 
 /** A failure the contract declares; the caller's stub throws it again on its side. */
 export class StatusError extends Error {

@@ -18,11 +18,20 @@ const SEED = 0xc0fefe
 
 async function open({ nt }: NativeProcess): Promise<{ handle: number; length: number }> {
   const { FileHandle } = await nt.NtOpenFile({
-    DesiredAccess: READ_DATA | SYNCHRONIZE, ObjectAttributes: attributes(DISK), ShareAccess: 3,
+    DesiredAccess: READ_DATA | SYNCHRONIZE,
+    ObjectAttributes: attributes(DISK),
+    ShareAccess: 3,
     OpenOptions: FILE_NO_INTERMEDIATE_BUFFERING | FILE_SYNCHRONOUS_IO_NONALERT,
   })
-  const { OutputBuffer } = await nt.NtDeviceIoControlFile({ FileHandle, IoControlCode: IOCTL_DISK_GET_LENGTH_INFO, OutputBufferLength: 8 })
-  return { handle: FileHandle, length: Number(new DataView(OutputBuffer.buffer, OutputBuffer.byteOffset).getBigInt64(0, true)) }
+  const { OutputBuffer } = await nt.NtDeviceIoControlFile({
+    FileHandle,
+    IoControlCode: IOCTL_DISK_GET_LENGTH_INFO,
+    OutputBufferLength: 8,
+  })
+  return {
+    handle: FileHandle,
+    length: Number(new DataView(OutputBuffer.buffer, OutputBuffer.byteOffset).getBigInt64(0, true)),
+  }
 }
 function xorshift(state: number): number {
   let next = state
@@ -31,7 +40,12 @@ function xorshift(state: number): number {
   next ^= next << 5
   return next >>> 0
 }
-async function measure(process: NativeProcess, handle: number, buffer: Buffer, offsets: Iterable<number>): Promise<number> {
+async function measure(
+  process: NativeProcess,
+  handle: number,
+  buffer: Buffer,
+  offsets: Iterable<number>,
+): Promise<number> {
   const Buffer = { Address: buffer.Address, Length: buffer.Length }
   let count = 0
   const start = process.now()

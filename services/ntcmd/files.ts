@@ -1,11 +1,34 @@
 /** Commands on files and directories. */
 import { attributes, baseName, directoryOf, ntPath } from '#ntdll'
 import {
-  DELETE, type DirectoryRecord, FILE_ATTRIBUTE_DIRECTORY, FILE_CREATE, FILE_DIRECTORY_FILE, FILE_LIST_DIRECTORY, FILE_NON_DIRECTORY_FILE, FILE_OVERWRITE_IF,
-  FILE_READ_DATA, FILE_WRITE_DATA, FileDispositionInformation, FileFsSizeInformation, FileFsVolumeInformation, FileRenameInformation, FileStandardInformation,
+  DELETE,
+  type DirectoryRecord,
+  FILE_ATTRIBUTE_DIRECTORY,
+  FILE_CREATE,
+  FILE_DIRECTORY_FILE,
+  FILE_LIST_DIRECTORY,
+  FILE_NON_DIRECTORY_FILE,
+  FILE_OVERWRITE_IF,
+  FILE_READ_DATA,
+  FILE_WRITE_DATA,
+  FileDispositionInformation,
+  FileFsSizeInformation,
+  FileFsVolumeInformation,
+  FileRenameInformation,
+  FileStandardInformation,
 } from '#contracts/information'
 import { NT_STATUS, StatusError } from '#rtl'
-import { type Command, CommandError, createFile, entries, isDirectory, openFile, pathOf, type Shell, using } from './shell.ts'
+import {
+  type Command,
+  CommandError,
+  createFile,
+  entries,
+  isDirectory,
+  openFile,
+  pathOf,
+  type Shell,
+  using,
+} from './shell.ts'
 
 /** 100 ns units between 1601 and 1970. */
 const EPOCH = 116_444_736_000_000_000
@@ -23,7 +46,10 @@ function row(record: DirectoryRecord): string {
   return `${dateOf(record.LastWriteTime)} ${directory ? '<DIR>'.padEnd(15) : grouped(record.EndOfFile).padStart(15)} ${record.FileName}\n`
 }
 /** A directory to list, and what to list of it. */
-async function listed(shell: Shell, typed: string | undefined): Promise<{ directory: string; pattern: string | undefined }> {
+async function listed(
+  shell: Shell,
+  typed: string | undefined,
+): Promise<{ directory: string; pattern: string | undefined }> {
   const path = pathOf(shell, typed ?? '.')
   if (typed !== undefined && (hasWildcard(baseName(path)) || !(await isDirectory(shell, path)))) {
     return { directory: directoryOf(path), pattern: baseName(path) }
@@ -32,7 +58,9 @@ async function listed(shell: Shell, typed: string | undefined): Promise<{ direct
 }
 
 const dir: Command = {
-  usage: 'dir [PATH]', help: 'lists a directory, or the files that match a pattern', arguments: [0, 1],
+  usage: 'dir [PATH]',
+  help: 'lists a directory, or the files that match a pattern',
+  arguments: [0, 1],
   async run(shell, [typed]) {
     const { directory, pattern } = await listed(shell, typed)
     let files = 0
@@ -46,19 +74,31 @@ const dir: Command = {
       bytes += record.EndOfFile
     }
     text += `${String(files).padStart(16)} File(s) ${grouped(bytes).padStart(15)} bytes\n`
-    await shell.print(`${text}${String(directories).padStart(16)} Dir(s)  ${grouped(await freeBytes(shell, directory)).padStart(15)} bytes free\n`)
+    await shell.print(
+      `${text}${String(directories).padStart(16)} Dir(s)  ${grouped(await freeBytes(shell, directory)).padStart(15)} bytes free\n`,
+    )
   },
 }
 async function freeBytes(shell: Shell, directory: string): Promise<number> {
-  return using(shell, await openFile(shell, directory, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7), async (FileHandle) => {
-    const { FsInformation } = await shell.nt.NtQueryVolumeInformationFile({ FileHandle, Length: 64, FsInformationClass: FileFsSizeInformation.number })
-    const size = FileFsSizeInformation.decode(FsInformation)
-    return size.AvailableAllocationUnits * size.SectorsPerAllocationUnit * size.BytesPerSector
-  })
+  return using(
+    shell,
+    await openFile(shell, directory, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7),
+    async (FileHandle) => {
+      const { FsInformation } = await shell.nt.NtQueryVolumeInformationFile({
+        FileHandle,
+        Length: 64,
+        FsInformationClass: FileFsSizeInformation.number,
+      })
+      const size = FileFsSizeInformation.decode(FsInformation)
+      return size.AvailableAllocationUnits * size.SectorsPerAllocationUnit * size.BytesPerSector
+    },
+  )
 }
 
 const cd: Command = {
-  usage: 'cd [PATH]', help: 'changes the current directory, or shows it', arguments: [0, 1],
+  usage: 'cd [PATH]',
+  help: 'changes the current directory, or shows it',
+  arguments: [0, 1],
   async run(shell, [typed]) {
     if (typed === undefined) return shell.print(`${shell.cwd}\n`)
     const path = pathOf(shell, typed)
@@ -67,12 +107,16 @@ const cd: Command = {
   },
 }
 const pwd: Command = {
-  usage: 'pwd', help: 'shows the current directory', arguments: [0, 0],
+  usage: 'pwd',
+  help: 'shows the current directory',
+  arguments: [0, 0],
   run: (shell) => shell.print(`${shell.cwd}\n`),
 }
 
 const type: Command = {
-  usage: 'type FILE', help: 'prints a file', arguments: [1, 1],
+  usage: 'type FILE',
+  help: 'prints a file',
+  arguments: [1, 1],
   async run(shell, [typed]) {
     const decoder = new TextDecoder()
     let last = '\n'
@@ -98,14 +142,17 @@ async function readSome(shell: Shell, FileHandle: number): Promise<number> {
 }
 
 const copy: Command = {
-  usage: 'copy FROM TO', help: 'copies a file, or matching files into a directory', arguments: [2, 2],
+  usage: 'copy FROM TO',
+  help: 'copies a file, or matching files into a directory',
+  arguments: [2, 2],
   async run(shell, [fromTyped, toTyped]) {
     const from = pathOf(shell, fromTyped)
     const to = pathOf(shell, toTyped)
     const into = await isDirectory(shell, to)
     const sources = hasWildcard(baseName(from)) ? await matching(shell, from) : [from]
     if (sources.length > 1 && !into) throw new CommandError(`${toTyped} is no directory: several files need one.`)
-    for (const source of sources) await copyFile(shell, source, into ? `${to.replace(/\\$/, '')}\\${baseName(source)}` : to)
+    for (const source of sources)
+      await copyFile(shell, source, into ? `${to.replace(/\\$/, '')}\\${baseName(source)}` : to)
     await shell.print(`${String(sources.length).padStart(9)} file(s) copied.\n`)
   },
 }
@@ -113,7 +160,8 @@ async function matching(shell: Shell, pattern: string): Promise<string[]> {
   const directory = directoryOf(pattern)
   const found: string[] = []
   for await (const record of entries(shell, directory, baseName(pattern))) {
-    if (!(record.FileAttributes & FILE_ATTRIBUTE_DIRECTORY)) found.push(`${directory.replace(/\\$/, '')}\\${record.FileName}`)
+    if (!(record.FileAttributes & FILE_ATTRIBUTE_DIRECTORY))
+      found.push(`${directory.replace(/\\$/, '')}\\${record.FileName}`)
   }
   return found
 }
@@ -121,20 +169,30 @@ async function copyFile(shell: Shell, from: string, to: string): Promise<void> {
   if (from.toUpperCase() === to.toUpperCase()) throw new CommandError('A file cannot be copied onto itself.')
   await using(shell, await openFile(shell, from, FILE_READ_DATA), async (source) => {
     const size = await sizeOf(shell, source)
-    await using(shell, await createFile(shell, to, FILE_WRITE_DATA, FILE_OVERWRITE_IF, FILE_NON_DIRECTORY_FILE, size), async (target) => {
-      for (let length = await readSome(shell, source); length > 0; length = await readSome(shell, source)) {
-        await shell.nt.NtWriteFile({ FileHandle: target, Buffer: { Address: shell.buffer.Address, Length: length } })
-      }
-    })
+    await using(
+      shell,
+      await createFile(shell, to, FILE_WRITE_DATA, FILE_OVERWRITE_IF, FILE_NON_DIRECTORY_FILE, size),
+      async (target) => {
+        for (let length = await readSome(shell, source); length > 0; length = await readSome(shell, source)) {
+          await shell.nt.NtWriteFile({ FileHandle: target, Buffer: { Address: shell.buffer.Address, Length: length } })
+        }
+      },
+    )
   })
 }
 async function sizeOf(shell: Shell, FileHandle: number): Promise<number> {
-  const { FileInformation } = await shell.nt.NtQueryInformationFile({ FileHandle, Length: 64, FileInformationClass: FileStandardInformation.number })
+  const { FileInformation } = await shell.nt.NtQueryInformationFile({
+    FileHandle,
+    Length: 64,
+    FileInformationClass: FileStandardInformation.number,
+  })
   return FileStandardInformation.decode(FileInformation).EndOfFile
 }
 
 const del: Command = {
-  usage: 'del FILE', help: 'deletes a file, matching files, or an empty directory', arguments: [1, 1],
+  usage: 'del FILE',
+  help: 'deletes a file, matching files, or an empty directory',
+  arguments: [1, 1],
   async run(shell, [typed]) {
     const path = pathOf(shell, typed)
     if (path.endsWith(':\\')) throw new CommandError('A root directory cannot be deleted.')
@@ -145,12 +203,18 @@ const del: Command = {
 async function deleteOne(shell: Shell, path: string): Promise<void> {
   await using(shell, await openFile(shell, path, DELETE, 0, 7), async (FileHandle) => {
     const { bytes } = FileDispositionInformation.encode({ DeleteFile: true })
-    await shell.nt.NtSetInformationFile({ FileHandle, FileInformation: bytes, FileInformationClass: FileDispositionInformation.number })
+    await shell.nt.NtSetInformationFile({
+      FileHandle,
+      FileInformation: bytes,
+      FileInformationClass: FileDispositionInformation.number,
+    })
   })
 }
 
 const ren: Command = {
-  usage: 'ren FROM TO', help: 'renames or moves a file or directory', arguments: [2, 2],
+  usage: 'ren FROM TO',
+  help: 'renames or moves a file or directory',
+  arguments: [2, 2],
   async run(shell, [fromTyped, toTyped]) {
     const from = pathOf(shell, fromTyped)
     const bare = /[\\/:]/.test(toTyped) ? pathOf(shell, toTyped) : `${directoryOf(from).replace(/\\$/, '')}\\${toTyped}`
@@ -158,21 +222,34 @@ const ren: Command = {
     const to = moves ? `${bare.replace(/\\$/, '')}\\${baseName(from)}` : bare
     await using(shell, await openFile(shell, from, DELETE, 0, 7), async (FileHandle) => {
       const { bytes } = FileRenameInformation.encode({ ReplaceIfExists: false, RootDirectory: 0, FileName: ntPath(to) })
-      await shell.nt.NtSetInformationFile({ FileHandle, FileInformation: bytes, FileInformationClass: FileRenameInformation.number })
+      await shell.nt.NtSetInformationFile({
+        FileHandle,
+        FileInformation: bytes,
+        FileInformationClass: FileRenameInformation.number,
+      })
     })
   },
 }
 const md: Command = {
-  usage: 'md DIRECTORY', help: 'makes a directory', arguments: [1, 1],
+  usage: 'md DIRECTORY',
+  help: 'makes a directory',
+  arguments: [1, 1],
   async run(shell, [typed]) {
-    await using(shell, await createFile(shell, pathOf(shell, typed), FILE_LIST_DIRECTORY, FILE_CREATE, FILE_DIRECTORY_FILE), async () => undefined)
+    await using(
+      shell,
+      await createFile(shell, pathOf(shell, typed), FILE_LIST_DIRECTORY, FILE_CREATE, FILE_DIRECTORY_FILE),
+      async () => undefined,
+    )
   },
 }
 
 /** The volume itself, not its root directory. */
 export async function openVolume(shell: Shell, letter: string, access: number): Promise<number> {
   const { FileHandle } = await shell.nt.NtOpenFile({
-    DesiredAccess: access, ObjectAttributes: attributes(ntPath(driveOf(letter))), ShareAccess: 7, OpenOptions: 0,
+    DesiredAccess: access,
+    ObjectAttributes: attributes(ntPath(driveOf(letter))),
+    ShareAccess: 7,
+    OpenOptions: 0,
   })
   return FileHandle
 }
@@ -182,7 +259,11 @@ export function driveOf(typed: string): string {
 }
 export async function volumeInformation(shell: Shell, path: string): Promise<{ label: string; serial: number }> {
   return using(shell, await openFile(shell, path, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7), async (FileHandle) => {
-    const { FsInformation } = await shell.nt.NtQueryVolumeInformationFile({ FileHandle, Length: 256, FsInformationClass: FileFsVolumeInformation.number })
+    const { FsInformation } = await shell.nt.NtQueryVolumeInformationFile({
+      FileHandle,
+      Length: 256,
+      FsInformationClass: FileFsVolumeInformation.number,
+    })
     const { VolumeLabel, VolumeSerialNumber } = FileFsVolumeInformation.decode(FsInformation)
     return { label: VolumeLabel, serial: VolumeSerialNumber }
   })

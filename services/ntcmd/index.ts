@@ -19,16 +19,25 @@ const POWER_OFF = 2
 const EVERYTHING = 0x1fffff
 
 const help: Command = {
-  usage: 'help', help: 'shows this list', arguments: [0, 0],
+  usage: 'help',
+  help: 'shows this list',
+  arguments: [0, 0],
   async run(shell) {
     const rows = Object.values(commands).map((command) => `  ${command.usage.padEnd(18)}${command.help}\n`)
-    await shell.print(`${rows.join('')}  NAME [ARGUMENTS]  runs a program\nWrites reach the disk a little later; sync, umount and shutdown wait for them.\n`)
+    await shell.print(
+      `${rows.join('')}  NAME [ARGUMENTS]  runs a program\nWrites reach the disk a little later; sync, umount and shutdown wait for them.\n`,
+    )
   },
 }
 const commands: Readonly<Record<string, Command>> = { help, ...fileCommands, ...systemCommands }
 
 export const main = nativeMain(async (process) => {
-  const shell: Shell = { ...process, cwd: process.currentDirectory || 'C:\\', failures: 0, buffer: process.allocate(BUFFER_BYTES) }
+  const shell: Shell = {
+    ...process,
+    cwd: process.currentDirectory || 'C:\\',
+    failures: 0,
+    buffer: process.allocate(BUFFER_BYTES),
+  }
   await shell.print('\nNeptune OS command prompt. Type help for the commands.\n\n')
   const keyboard = await openKeyboard(shell)
   const lines = readLines(shell, keyboard)
@@ -44,7 +53,10 @@ export const main = nativeMain(async (process) => {
 
 async function openKeyboard({ nt }: NativeProcess): Promise<number> {
   const { FileHandle } = await nt.NtOpenFile({
-    DesiredAccess: GENERIC_READ, ObjectAttributes: attributes('\\Device\\KeyboardClass0'), ShareAccess: 3, OpenOptions: 0,
+    DesiredAccess: GENERIC_READ,
+    ObjectAttributes: attributes('\\Device\\KeyboardClass0'),
+    ShareAccess: 3,
+    OpenOptions: 0,
   })
   return FileHandle
 }
@@ -53,7 +65,10 @@ async function* readLines(shell: Shell, FileHandle: number): AsyncGenerator<stri
   const editor = new LineEditor()
   const buffer = shell.allocate(RECORDS * KEYBOARD_INPUT_DATA_SIZE, 16)
   for (;;) {
-    const { IoStatusBlock } = await shell.nt.NtReadFile({ FileHandle, Buffer: { Address: buffer.Address, Length: buffer.Length } })
+    const { IoStatusBlock } = await shell.nt.NtReadFile({
+      FileHandle,
+      Buffer: { Address: buffer.Address, Length: buffer.Length },
+    })
     let echo = ''
     for (const key of keys.translate(buffer.bytes.slice(0, IoStatusBlock.Information))) {
       const { print, line } = editor.key(key)
@@ -74,7 +89,8 @@ async function execute(shell: Shell, line: string): Promise<void> {
     const command = commands[name.toLowerCase()]
     if (/^[A-Za-z]:$/.test(name)) await commands.cd.run(shell, [`${name}\\`])
     else if (!command) await runProgram(shell, name, line)
-    else if (args.length < command.arguments[0] || args.length > command.arguments[1]) throw new CommandError(`Usage: ${command.usage}`)
+    else if (args.length < command.arguments[0] || args.length > command.arguments[1])
+      throw new CommandError(`Usage: ${command.usage}`)
     else await command.run(shell, args)
   } catch (error) {
     shell.failures++
@@ -86,7 +102,11 @@ async function execute(shell: Shell, line: string): Promise<void> {
 async function runProgram(shell: Shell, name: string, line: string): Promise<void> {
   const process = await startProgram(shell, name, line)
   await shell.nt.NtWaitForSingleObject({ Handle: process, Alertable: false })
-  const { ProcessInformation } = await shell.nt.NtQueryInformationProcess({ ProcessHandle: process, ProcessInformationClass: 0, ProcessInformationLength: 0x30 })
+  const { ProcessInformation } = await shell.nt.NtQueryInformationProcess({
+    ProcessHandle: process,
+    ProcessInformationClass: 0,
+    ProcessInformationLength: 0x30,
+  })
   await shell.nt.NtClose({ Handle: process })
   const status = new DataView(ProcessInformation.buffer, ProcessInformation.byteOffset).getUint32(0, true)
   if (status !== NT_STATUS.STATUS_SUCCESS) throw new StatusError(status)
@@ -94,7 +114,10 @@ async function runProgram(shell: Shell, name: string, line: string): Promise<voi
 async function startProgram(shell: Shell, name: string, CommandLine: string): Promise<number> {
   try {
     const { ProcessHandle } = await shell.nt.NtCreateUserProcess({
-      ProcessDesiredAccess: EVERYTHING, ImagePathName: name, CommandLine, CurrentDirectory: shell.cwd,
+      ProcessDesiredAccess: EVERYTHING,
+      ImagePathName: name,
+      CommandLine,
+      CurrentDirectory: shell.cwd,
     })
     return ProcessHandle
   } catch (error) {

@@ -5,7 +5,20 @@
  */
 export type Key =
   | { readonly kind: 'character'; readonly text: string }
-  | { readonly kind: 'enter' | 'backspace' | 'delete' | 'tab' | 'left' | 'right' | 'up' | 'down' | 'home' | 'end' | 'escape' }
+  | {
+      readonly kind:
+        | 'enter'
+        | 'backspace'
+        | 'delete'
+        | 'tab'
+        | 'left'
+        | 'right'
+        | 'up'
+        | 'down'
+        | 'home'
+        | 'end'
+        | 'escape'
+    }
 
 /** sizeof(KEYBOARD_INPUT_DATA): UnitId, MakeCode, Flags, Reserved as USHORTs, ExtraInformation as ULONG. */
 export const KEYBOARD_INPUT_DATA_SIZE = 12
@@ -19,11 +32,21 @@ const RIGHT_SHIFT = 0x36
 const CONTROL = 0x1d
 const CAPS_LOCK = 0x3a
 const EXTENDED: Readonly<Record<number, Key>> = {
-  0x1c: { kind: 'enter' }, 0x35: { kind: 'character', text: '/' }, 0x47: { kind: 'home' }, 0x48: { kind: 'up' }, 0x4b: { kind: 'left' },
-  0x4d: { kind: 'right' }, 0x4f: { kind: 'end' }, 0x50: { kind: 'down' }, 0x53: { kind: 'delete' },
+  28: { kind: 'enter' },
+  53: { kind: 'character', text: '/' },
+  71: { kind: 'home' },
+  72: { kind: 'up' },
+  75: { kind: 'left' },
+  77: { kind: 'right' },
+  79: { kind: 'end' },
+  80: { kind: 'down' },
+  83: { kind: 'delete' },
 }
 const NAMED: Readonly<Record<string, Key>> = {
-  '\n': { kind: 'enter' }, '\b': { kind: 'backspace' }, '\t': { kind: 'tab' }, '\x1b': { kind: 'escape' },
+  '\n': { kind: 'enter' },
+  '\b': { kind: 'backspace' },
+  '\t': { kind: 'tab' },
+  '\x1b': { kind: 'escape' },
 }
 
 export class KeyTranslator {

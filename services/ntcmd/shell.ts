@@ -1,7 +1,16 @@
 /** What every command has: the process, where it stands, and the words for a status. */
 import { attributes, type Buffer, fullPath, type NativeProcess, ntPath } from '#ntdll'
 import { NT_STATUS, type NTSTATUS, StatusError, statusName } from '#rtl'
-import { decodeDirectory, type DirectoryRecord, FILE_DIRECTORY_FILE, FILE_LIST_DIRECTORY, FILE_NON_DIRECTORY_FILE, FILE_OPEN, FILE_SYNCHRONOUS_IO_NONALERT, SYNCHRONIZE } from '#contracts/information'
+import {
+  decodeDirectory,
+  type DirectoryRecord,
+  FILE_DIRECTORY_FILE,
+  FILE_LIST_DIRECTORY,
+  FILE_NON_DIRECTORY_FILE,
+  FILE_OPEN,
+  FILE_SYNCHRONOUS_IO_NONALERT,
+  SYNCHRONIZE,
+} from '#contracts/information'
 
 export interface Shell extends NativeProcess {
   cwd: string
@@ -42,16 +51,37 @@ export const messageOf = (status: NTSTATUS): string => MESSAGES[status] ?? statu
 
 export const pathOf = (shell: Shell, typed: string): string => fullPath(shell.cwd, typed)
 
-export async function openFile(shell: Shell, path: string, access: number, options = FILE_NON_DIRECTORY_FILE, share = 3): Promise<number> {
+export async function openFile(
+  shell: Shell,
+  path: string,
+  access: number,
+  options = FILE_NON_DIRECTORY_FILE,
+  share = 3,
+): Promise<number> {
   const { FileHandle } = await shell.nt.NtOpenFile({
-    DesiredAccess: access | SYNCHRONIZE, ObjectAttributes: attributes(ntPath(path)), ShareAccess: share, OpenOptions: options | FILE_SYNCHRONOUS_IO_NONALERT,
+    DesiredAccess: access | SYNCHRONIZE,
+    ObjectAttributes: attributes(ntPath(path)),
+    ShareAccess: share,
+    OpenOptions: options | FILE_SYNCHRONOUS_IO_NONALERT,
   })
   return FileHandle
 }
-export async function createFile(shell: Shell, path: string, access: number, disposition: number, options: number, allocation = 0): Promise<number> {
+export async function createFile(
+  shell: Shell,
+  path: string,
+  access: number,
+  disposition: number,
+  options: number,
+  allocation = 0,
+): Promise<number> {
   const { FileHandle } = await shell.nt.NtCreateFile({
-    DesiredAccess: access | SYNCHRONIZE, ObjectAttributes: attributes(ntPath(path)), AllocationSize: allocation, FileAttributes: 0x80, ShareAccess: 3,
-    CreateDisposition: disposition, CreateOptions: options | FILE_SYNCHRONOUS_IO_NONALERT,
+    DesiredAccess: access | SYNCHRONIZE,
+    ObjectAttributes: attributes(ntPath(path)),
+    AllocationSize: allocation,
+    FileAttributes: 0x80,
+    ShareAccess: 3,
+    CreateDisposition: disposition,
+    CreateOptions: options | FILE_SYNCHRONOUS_IO_NONALERT,
   })
   return FileHandle
 }
@@ -73,12 +103,21 @@ export async function isDirectory(shell: Shell, path: string): Promise<boolean> 
   }
 }
 /** The entries of a directory that match a pattern. */
-export async function* entries(shell: Shell, directory: string, pattern: string | undefined): AsyncGenerator<DirectoryRecord> {
+export async function* entries(
+  shell: Shell,
+  directory: string,
+  pattern: string | undefined,
+): AsyncGenerator<DirectoryRecord> {
   const handle = await openFile(shell, directory, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7)
   try {
     for (let RestartScan = true; ; RestartScan = false) {
       const { FileInformation } = await shell.nt.NtQueryDirectoryFile({
-        FileHandle: handle, Length: 4096, FileInformationClass: 3, ReturnSingleEntry: false, RestartScan, ...(pattern !== undefined && { FileName: pattern }),
+        FileHandle: handle,
+        Length: 4096,
+        FileInformationClass: 3,
+        ReturnSingleEntry: false,
+        RestartScan,
+        ...(pattern !== undefined && { FileName: pattern }),
       })
       yield* decodeDirectory(FileInformation)
     }

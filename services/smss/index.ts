@@ -36,9 +36,16 @@ async function startDevices({ nt, print }: NativeProcess): Promise<void> {
 async function mountDrives({ nt, print }: NativeProcess): Promise<void> {
   try {
     const { FileHandle } = await nt.NtOpenFile({
-      DesiredAccess: 0xc0000000, ObjectAttributes: attributes('\\Device\\MountPointManager'), ShareAccess: 3, OpenOptions: 0,
+      DesiredAccess: 0xc0000000,
+      ObjectAttributes: attributes('\\Device\\MountPointManager'),
+      ShareAccess: 3,
+      OpenOptions: 0,
     })
-    await nt.NtDeviceIoControlFile({ FileHandle, IoControlCode: IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS, OutputBufferLength: 0 })
+    await nt.NtDeviceIoControlFile({
+      FileHandle,
+      IoControlCode: IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS,
+      OutputBufferLength: 0,
+    })
     await nt.NtClose({ Handle: FileHandle })
   } catch (error) {
     if (!(error instanceof StatusError)) throw error
@@ -50,10 +57,17 @@ async function mountDrives({ nt, print }: NativeProcess): Promise<void> {
 async function runShell({ nt, print }: NativeProcess): Promise<number> {
   for (let starts = 0; starts < SHELL_STARTS_MAX; starts++) {
     const { ProcessHandle } = await nt.NtCreateUserProcess({
-      ProcessDesiredAccess: EVERYTHING, ImagePathName: SHELL, CommandLine: 'ntcmd', CurrentDirectory: 'C:\\',
+      ProcessDesiredAccess: EVERYTHING,
+      ImagePathName: SHELL,
+      CommandLine: 'ntcmd',
+      CurrentDirectory: 'C:\\',
     })
     await nt.NtWaitForSingleObject({ Handle: ProcessHandle, Alertable: false })
-    const { ProcessInformation } = await nt.NtQueryInformationProcess({ ProcessHandle, ProcessInformationClass: 0, ProcessInformationLength: 0x30 })
+    const { ProcessInformation } = await nt.NtQueryInformationProcess({
+      ProcessHandle,
+      ProcessInformationClass: 0,
+      ProcessInformationLength: 0x30,
+    })
     await nt.NtClose({ Handle: ProcessHandle })
     const status = new DataView(ProcessInformation.buffer, ProcessInformation.byteOffset).getUint32(0, true)
     if (status !== NT_STATUS.STATUS_PROCESS_IS_TERMINATING) return status

@@ -91,7 +91,9 @@ export class World {
       view: viewOf(manifest),
       maxDelay: options.maxDelay,
       images: {
-        ...Object.fromEntries(Object.entries(DRIVERS).map(([name, { DriverEntry }]) => [name, driverMain(DriverEntry)])),
+        ...Object.fromEntries(
+          Object.entries(DRIVERS).map(([name, { DriverEntry }]) => [name, driverMain(DriverEntry)]),
+        ),
         executive: executive.main,
         smss: smss.main,
         ntcmd: ntcmd.main,
@@ -141,7 +143,8 @@ export class World {
   async until(condition: () => boolean, what: string, patience = PATIENCE_MS): Promise<void> {
     const end = this.sim.now() + patience
     while (!condition()) {
-      if (this.sim.ended) throw new Error(`seed ${this.seed}: the system ended (${this.sim.ended.reason}) before ${what}`)
+      if (this.sim.ended)
+        throw new Error(`seed ${this.seed}: the system ended (${this.sim.ended.reason}) before ${what}`)
       if (!(await this.step(end))) throw new Error(`seed ${this.seed}: ${what} not within ${patience} ms`)
     }
   }
@@ -171,15 +174,17 @@ export class World {
   async shutdown(): Promise<{ code: number; reason: string }> {
     this.type('shutdown')
     const end = this.sim.now() + PATIENCE_MS
-    while (!this.sim.ended)
-      if (!(await this.step(end))) throw new Error(`seed ${this.seed}: no end after shutdown`)
+    while (!this.sim.ended) if (!(await this.step(end))) throw new Error(`seed ${this.seed}: no end after shutdown`)
     return this.sim.ended
   }
   /** What the logs say at or above a warning, for whoever looks into a failure. */
   log(levels: readonly string[] = ['warn', 'error']): string {
     return this.sim.lines
       .filter(({ level }) => levels.includes(level))
-      .map(({ at, name, message, fields }) => `${at.toFixed(2)} ${name}: ${message} ${fields ? JSON.stringify(fields) : ''}`)
+      .map(
+        ({ at, name, message, fields }) =>
+          `${at.toFixed(2)} ${name}: ${message} ${fields ? JSON.stringify(fields) : ''}`,
+      )
       .join('\n')
   }
 }

@@ -92,7 +92,8 @@ async function pnp(extension: DiskExtension, Irp: IRP): Promise<NTSTATUS> {
     case IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS:
       if (Parameters.kind !== 'QueryDeviceRelations' || Parameters.Type !== BusRelations)
         return passDown(LowerDevice, Irp)
-      if (!extension.facts && DeviceObject.DriverObject.birth === 'restart') return relationsAfterRestart(extension, Irp)
+      if (!extension.facts && DeviceObject.DriverObject.birth === 'restart')
+        return relationsAfterRestart(extension, Irp)
       Irp.response = { kind: 'Devices', Devices: extension.volumes.map((volume) => volume.handle) }
       return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
     case IRP_MN.IRP_MN_SURPRISE_REMOVAL:
