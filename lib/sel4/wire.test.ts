@@ -19,9 +19,12 @@ describe('wire', () => {
     expect(Buffer.from(body[2] as Uint8Array)).to.deep.equal(Buffer.from([3]))
     expect(body.slice(3)).to.deep.equal([null, 2 ** 40, -5])
   })
+  /** A key of this name is not carried: set on a plain object it would be the object's prototype. */
+  const hasPrototypeKey = (value: unknown) => JSON.stringify(value).includes('"__proto__"')
   it('accepts whatever it encodes', () => {
+    const values = fc.jsonValue({ maxDepth: 8 }).filter((value) => !hasPrototypeKey(value))
     fc.assert(
-      fc.property(fc.jsonValue({ maxDepth: 8 }), (value) => {
+      fc.property(values, (value) => {
         const message = encode(1, 0, 0, 0, 0, value)
         expect(isSound(message)).to.equal(true)
         expect(JSON.stringify(decodeBody(message))).to.equal(JSON.stringify(value))
