@@ -64,11 +64,11 @@ export const HANDLE = integer('HANDLE', 'pointer', 0, 0xffffffff)
 export const ACCESS_MASK = integer('ACCESS_MASK', 'u32', 0, 0xffffffff)
 export const BOOLEAN: Field<boolean> = { kind: 'BOOLEAN', c: 'u8', schema: Type.Boolean() }
 
-/** UTF-8 text, at most `max` UTF-16 units. */
+/** UTF-8 text, at most `max` UTF-16 units: a schema's maxLength would count characters as seen, of any number of units each. */
 export const STRING = (max: number): Field<string> => ({
   kind: `STRING(${max})`,
   c: 'none',
-  schema: Type.String({ maxLength: max }),
+  schema: Type.Refine(Type.String(), (value: unknown) => typeof value === 'string' && value.length <= max),
 })
 /** A page at most travels in a message; more goes by naming pages. */
 export const INLINE_MAX = 4096

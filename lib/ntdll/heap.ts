@@ -23,6 +23,7 @@ export class Heap {
     this.free_ = [{ offset: 0, length: memory.length }]
   }
   allocate(length: number, alignment = PAGE): Buffer {
+    if (!Number.isInteger(length) || length < 0) throw new Error(`${length} is no length`)
     for (const block of this.free_) {
       const offset = Math.ceil(block.offset / alignment) * alignment
       if (offset + length > block.offset + block.length) continue
@@ -41,7 +42,11 @@ export class Heap {
     this.free_.splice(this.free_.indexOf(block), 1, ...[before, after].filter((part) => part.length > 0))
   }
   free(buffer: Buffer): void {
-    this.free_.push({ offset: buffer.Address - this.memory.virtualAddress, length: buffer.Length })
+    if (buffer.Length === 0) return
+    const offset = buffer.Address - this.memory.virtualAddress
+    const twice = this.free_.some((block) => offset < block.offset + block.length && block.offset < offset + buffer.Length)
+    if (twice) throw new Error(`the memory at ${buffer.Address} is free already`)
+    this.free_.push({ offset, length: buffer.Length })
     this.free_.sort((a, b) => a.offset - b.offset)
     this.free_ = this.free_.reduce<Block[]>((joined, block) => {
       const last = joined.at(-1)

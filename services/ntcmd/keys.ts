@@ -64,8 +64,10 @@ export class KeyTranslator {
   }
   private one(code: number, flags: number): Key | undefined {
     const released = (flags & KEY_BREAK) !== 0
+    const extended = (flags & KEY_E0) !== 0
+    // E0 2A and E0 36 are no shift keys: a keyboard sends them around other keys, to undo shift or num lock.
+    if (extended && code !== CONTROL) return released ? undefined : EXTENDED[code]
     if (this.modifier(code, released) || released) return undefined
-    if (flags & KEY_E0) return EXTENDED[code]
     const shift = this.held.has(LEFT_SHIFT) || this.held.has(RIGHT_SHIFT)
     const plain = PLAIN[code]
     if (plain === undefined || plain === '\0') return undefined

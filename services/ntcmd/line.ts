@@ -83,7 +83,7 @@ export class LineEditor {
   }
 }
 
-/** Words of a line; double quotes keep spaces. */
+/** Words of a line; double quotes, also within a word, keep spaces. */
 export function words(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"?|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare)
+  return [...line.matchAll(/(?:"[^"]*"?|[^\s"])+/g)].map(([word]) => word.replaceAll('"', ''))
 }
