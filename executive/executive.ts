@@ -5,6 +5,7 @@
 import type { Environment, RootTask } from '#sel4/api'
 import type { CacheManager } from './cc/index.ts'
 import type { Registry } from './cm/index.ts'
+import type { PowerManager } from './ex/shutdown.ts'
 import type { IoManager } from './io/index.ts'
 import type { ObjectManager } from './ob/index.ts'
 import type { ProcessManager } from './ps/index.ts'
@@ -19,4 +20,5 @@ export interface Executive {
   readonly io: IoManager
   readonly cc: CacheManager
   readonly console: Console
+  readonly power: PowerManager
 }

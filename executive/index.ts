@@ -12,6 +12,7 @@ import { CacheManager } from './cc/index.ts'
 import { cmServices } from './cm/services.ts'
 import { Registry } from './cm/index.ts'
 import { exServices } from './ex/services.ts'
+import { PowerManager } from './ex/shutdown.ts'
 import type { Executive } from './executive.ts'
 import { Console } from './hal/console.ts'
 import { fileServices } from './io/file-services.ts'
@@ -22,7 +23,14 @@ import { obServices } from './ob/services.ts'
 import { ProcessManager } from './ps/index.ts'
 import { psServices } from './ps/services.ts'
 
-export async function main(env: Environment): Promise<void> {
+export const main = (env: Environment): Promise<void> => run(env)
+/** The same, its components shown to who asks: a test looks into them. */
+export const watched =
+  (look: (ex: Executive) => void) =>
+  (env: Environment): Promise<void> =>
+    run(env, look)
+
+async function run(env: Environment, look?: (ex: Executive) => void): Promise<void> {
   const { root } = env
   if (!root) throw new Error('the Executive must be the root task')
   const ex = { env, root } as { -readonly [K in keyof Executive]: Executive[K] }
@@ -31,11 +39,14 @@ export async function main(env: Environment): Promise<void> {
   ex.cm = new Registry(ex.ob)
   ex.ps = new ProcessManager(ex, endpoint)
   ex.io = new IoManager(ex)
+  ex.power = new PowerManager(ex)
   ex.console = await Console.open(root, env.sel4)
   ex.cc = await CacheManager.create(ex)
   root.onDeath((report) => {
     ex.ps.died(report).catch((error: unknown) => env.exit(70, `after the death of ${report.name}: ${String(error)}`))
   })
+  look?.(ex)
+  root.onPowerButton(() => void ex.power.shutDown(0, 'power button'))
   const served = env.sel4.serve(endpoint, [
     SERVE(SystemServices, {
       ...exServices(ex),

@@ -117,7 +117,7 @@ async function perform(kernel: Kernel, request: Request): Promise<unknown> {
     case 'maskIrq':
       return maskIrq(kernel, request)
     case 'shutdown':
-      return void kernel.shutdown(0, 'asked to stop')
+      return kernel.pressPowerButton(0, 'asked to stop')
     default:
       throw new Error(`no operation ${request.op}: ps caps kill trace manifest maskIrq shutdown`)
   }

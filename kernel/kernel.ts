@@ -39,6 +39,8 @@ const EPITAPH_MAX = 4096
 const UNHEARD_MAX = 1000
 /** How long devices may take to close their files at the end. */
 const POWER_OFF_MS = 2000
+/** From the power button to the end: time for the file systems to write back. */
+const POWER_PATIENCE_MS = 10_000
 /** How long the front panel may take for its last picture. */
 const PANEL_STOP_MS = 500
 const STOP_LOOK_MS = 5
@@ -380,6 +382,15 @@ export class Kernel {
     this.host.kill(panel.pid, 'SIGTERM')
     for (let waited = 0; waited < PANEL_STOP_MS && this.processes.has(panel.name); waited += STOP_LOOK_MS)
       await new Promise<void>((resolve) => this.host.alarm(STOP_LOOK_MS, resolve))
+  }
+  /** The root task ends the system in order; one that does not within its patience is ended all the same. */
+  pressPowerButton(code: number, reason: string): void {
+    if (this.stopping) return
+    if (!this.root) return void this.shutdown(code, reason)
+    void this.root.ask(ASK.powerButton, null).then((heard) => {
+      if (heard !== true) void this.shutdown(code, reason)
+    })
+    this.host.alarm(POWER_PATIENCE_MS, () => void this.shutdown(1, `${reason}, and the root task did not end it`))
   }
   async shutdown(code: number, reason: string): Promise<void> {
     if (this.stopping) return

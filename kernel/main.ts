@@ -20,7 +20,7 @@ const LAUNCHER_CHECK_MS = 500
 function watchLauncher(kernel: Kernel): void {
   const parent = parentPid()
   if (!dieWithParent(parent)) process.exit(1)
-  const gone = () => void kernel.shutdown(1, 'the launcher died')
+  const gone = () => kernel.pressPowerButton(1, 'the launcher died')
   setInterval(() => {
     if (parentPid() !== parent) gone()
   }, LAUNCHER_CHECK_MS).unref()
@@ -59,7 +59,7 @@ async function main(run: string): Promise<void> {
   writeFileSync(join(run, 'kernel.json'), JSON.stringify(about), { mode: 0o600 })
   watchLauncher(kernel)
   await serveControl(join(run, 'control'), kernel)
-  const stop = () => void kernel?.shutdown(0, 'asked to stop')
+  const stop = () => kernel?.pressPowerButton(0, 'asked to stop')
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
   kernel.boot()

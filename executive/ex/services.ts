@@ -54,8 +54,7 @@ export function exServices(ex: Executive): ExServices {
     },
     async NtShutdownSystem({ Action, ExitStatus }) {
       if (Action > 2) throw new StatusError('STATUS_INVALID_PARAMETER')
-      await ex.io.shutdown()
-      return ex.root.shutdown(ExitStatus === undefined || ExitStatus === 0 ? 0 : 1, 'NtShutdownSystem')
+      return ex.power.shutDown(ExitStatus === undefined || ExitStatus === 0 ? 0 : 1, 'NtShutdownSystem')
     },
     NtQuerySystemTime: () => ({ SystemTime: ex.env.clock.systemTime() }),
     NtCreateEvent({ DesiredAccess, ObjectAttributes, EventType, InitialState }, caller) {

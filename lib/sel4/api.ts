@@ -215,6 +215,8 @@ export interface RootTask {
   kill(name: string): Promise<void>
   /** Called for every death of a spawned process, after its sessions are closed, its DMA is off and its frames reclaimed. */
   onDeath(handler: (report: DeathReport) => void): void
+  /** Called when somebody outside asks the system to stop: the root task ends it in order, with shutdown(). */
+  onPowerButton(handler: () => void): void
   /** Allocates memory of a protection domain ('cache', …) for the root task itself. */
   allocate(domain: string, bytes: number): Promise<Memory>
   /** Issues the capability of a port range, interrupt or device frame into the caller's CSpace (IOPortControl, IRQControl, Untyped). */

@@ -402,6 +402,10 @@ export class FakeRoot implements RootTask {
   onDeath(handler: (report: DeathReport) => void): void {
     this.handlers.push(handler)
   }
+  readonly powerButton: (() => void)[] = []
+  onPowerButton(handler: () => void): void {
+    this.powerButton.push(handler)
+  }
   async allocate(_domain: string, bytes: number): Promise<Memory> {
     return this.memory(bytes)
   }

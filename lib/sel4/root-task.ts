@@ -34,12 +34,17 @@ export class KernelRootTask implements RootTask {
   readonly manifest: ManifestView
   private readonly runtime: Runtime
   private readonly handlers: ((report: DeathReport) => void)[] = []
+  private readonly powerButton: (() => void)[] = []
 
   constructor(runtime: Runtime, manifest: ManifestView) {
     this.runtime = runtime
     this.manifest = manifest
     runtime.whenAsked(ASK.death, (body) => {
       for (const handler of this.handlers) handler(body as DeathReport)
+    })
+    runtime.whenAsked(ASK.powerButton, () => {
+      for (const press of this.powerButton) press()
+      return this.powerButton.length > 0
     })
   }
   private async memory(op: number, body: unknown): Promise<Memory> {
@@ -66,6 +71,9 @@ export class KernelRootTask implements RootTask {
   }
   onDeath(handler: (report: DeathReport) => void): void {
     if (this.handlers.push(handler) === 1) void this.runtime.invoke(OP.watchDeaths, null)
+  }
+  onPowerButton(handler: () => void): void {
+    this.powerButton.push(handler)
   }
   allocate(domain: string, bytes: number): Promise<Memory> {
     return this.memory(OP.allocate, [domain, bytes])

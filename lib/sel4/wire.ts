@@ -96,6 +96,8 @@ export const ASK = {
   trace: 8,
   spans: 9,
   powerOff: 10,
+  /** Somebody wants the system to stop: the root task ends it in order. */
+  powerButton: 11,
 } as const
 
 /** A trace context: 16 bytes of trace id, 8 bytes of span id. */

@@ -6,7 +6,7 @@
  *   launcher ──spawns──► kernel (stdin, stdout: the front panel's; fd 3: closes when the launcher is gone)
  *            ◄──exit───  then: recorded pids killed, terminal modes restored, run directory removed
  *
- * SIGINT, SIGTERM and SIGHUP ask for an orderly stop, a second one (or five seconds) ends it. Decides nothing else.
+ * SIGINT, SIGTERM and SIGHUP ask for an orderly stop, a second one (or fifteen seconds) ends it. Decides nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -31,7 +31,7 @@ export interface LaunchPlan {
   readonly say: (sentence: string) => void
 }
 /** From the request to stop to SIGKILL; file systems flush well within it. */
-const STOP_PATIENCE_MS = 5_000
+const STOP_PATIENCE_MS = 15_000
 const REAP_PATIENCE_MS = 5_000
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
