@@ -64,6 +64,36 @@ describe('death of a driver', () => {
     expect((await world.read('\\Device\\Low')).Status).to.equal(0)
     expect(world.driver('lower').birth).to.equal('restart')
   })
+  it('lets an end pass that the dead one did not want to hear of', async () => {
+    const seen: number[] = []
+    const { world } = await pair({
+      notify: NOTIFY.OnError,
+      lower: { request: (_, packet) => void seen.push(packet.Id) },
+    })
+    const read = world.read('\\Device\\Low')
+    await world.settle()
+    await world.kill('upper')
+    world.driver('lower').complete(seen[0], 0, 4096)
+    expect(await read).to.include({ Status: 0, Information: 4096 })
+    await world.settle()
+    expect(world.driver('upper').requests()).to.have.length(0)
+  })
+  it('begins again above when the end is one the dead one wanted to hear of', async () => {
+    const seen: number[] = []
+    const { world } = await pair({
+      notify: NOTIFY.OnError,
+      lower: { request: (_, packet) => void seen.push(packet.Id) },
+    })
+    const read = world.read('\\Device\\Low')
+    await world.settle()
+    await world.kill('upper')
+    await world.settle()
+    world.driver('lower').complete(seen[0], NT_STATUS.STATUS_IO_DEVICE_ERROR)
+    await world.settle()
+    expect(world.driver('upper').requests()).to.have.length(1)
+    world.driver('lower').complete(seen[1], 0, 4096)
+    expect(await read).to.include({ Status: 0, Information: 4096 })
+  })
   it('lets what it forwarded end below, then begins again from its level', async () => {
     const seen: number[] = []
     const { world } = await pair({ lower: { request: (_, packet) => void seen.push(packet.Id) } })

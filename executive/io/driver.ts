@@ -64,6 +64,10 @@ export class DriverObject extends NtObject {
     if (this.state === 'failed') return
     this.queue.send(packet, delivery, urgent)
   }
+  /** It need not be told now, but some time. */
+  mention(packet: ServerPacket): void {
+    if (this.state !== 'failed') this.queue.mention(packet)
+  }
   /** Requests are accepted and, if need be, wait for its return. */
   get accepting(): boolean {
     return this.state !== 'failed'

@@ -66,6 +66,26 @@ describe('IRPs', () => {
     })
     expect((await world.read('\\Device\\Port')).Status).to.equal(NT_STATUS.STATUS_DEVICE_DATA_ERROR)
   })
+  it('tells a driver lazily of an end it did not want to hear of, before it meets the IRP again', async () => {
+    const { world } = await started(NOTIFY.OnError)
+    const kinds = () => world.driver('disk').seen.map(({ kind }) => kind)
+    await world.read('\\Device\\Port')
+    await world.settle()
+    expect(kinds()).to.deep.equal(['Request'])
+    await world.read('\\Device\\Port')
+    expect(kinds()).to.deep.equal(['Request', 'IrpOver', 'Request'])
+  })
+  it('does not let what is over pile up', async () => {
+    const held: number[] = []
+    const { world } = await started(NOTIFY.OnError, { storahci: { request: (_, { Id }) => void held.push(Id) } })
+    const reads = Array.from({ length: 150 }, () => world.read('\\Device\\Port'))
+    await world.settle()
+    for (const Id of held) world.driver('storahci').complete(Id, 0, 4096)
+    await Promise.all(reads)
+    await world.settle()
+    const over = world.driver('disk').seen.filter(({ kind }) => kind === 'IrpOver')
+    expect(over.length).to.be.within(150 - 63, 150)
+  })
   it('narrows the buffer at each level', async () => {
     const windows: number[][] = []
     const { world, lower } = await started(0, {

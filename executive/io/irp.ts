@@ -377,7 +377,7 @@ export class IrpTable {
   /** A result climbs: to the next driver that wanted to hear of it, else to whoever asked. */
   private unwind(irp: Irp, outcome: IrpResult): void {
     for (let level = irp.holder; level; level = irp.holder) {
-      if (level.orphaned) {
+      if (level.orphaned && wantsNotice(level, irp, outcome)) {
         if (!irp.committed && !irp.cancelled && this.mayReissue(irp, level)) {
           this.reissue(irp, level)
           return
@@ -386,7 +386,7 @@ export class IrpTable {
       } else if (wantsNotice(level, irp, outcome)) {
         this.giveNotice(irp, level, outcome)
         return
-      }
+      } else if (level.waiting && !level.orphaned) level.driver.mention({ kind: 'IrpOver', Id: irp.id })
       this.pop(irp)
     }
     this.end(irp, outcome)

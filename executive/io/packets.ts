@@ -2,6 +2,7 @@
  * What a driver is to be told, in order, and the pull it parks until there is something.
  *
  *   send(packet)     into the answer of the parked pull, in this turn, with whatever else the turn brings
+ *   mention(packet)  with the next batch that goes anyway, or when MENTIONS_MAX of them wait
  *   pull(wait)       a batch: at most PACKETS_MAX, and never more bytes than a message may have
  *   hold() / flow()  while a driver comes back, only urgent packets (the replay) pass; the rest keeps its order
  *   reset()          the driver died: nothing of its old life reaches the new one
@@ -24,10 +25,13 @@ interface Entry {
 const BATCH_BYTES = 256 * 1024
 /** Fixed fields of a request, generously. */
 const PACKET_BYTES = 128
+/** So many mentions are worth a message of their own: a driver's memory of what is over stays small. */
+const MENTIONS_MAX = 64
 
 export class PacketQueue {
   private outbox: Entry[] = []
   private held: Entry[] = []
+  private mentions: ServerPacket[] = []
   private wake: (() => void) | undefined
   private life = 0
   private holding = false
@@ -46,6 +50,10 @@ export class PacketQueue {
     this.outbox.push({ packet, delivery })
     this.wake?.()
   }
+  mention(packet: ServerPacket): void {
+    this.mentions.push(packet)
+    if (this.mentions.length >= MENTIONS_MAX) this.wake?.()
+  }
   hold(): void {
     this.holding = true
   }
@@ -57,6 +65,7 @@ export class PacketQueue {
   reset(): void {
     this.outbox = []
     this.held = []
+    this.mentions = []
     this.life++
     // A pull of the dead process is never answered.
     this.wake = undefined
@@ -80,9 +89,10 @@ export class PacketQueue {
 
   private take(): ServerPacket[] {
     const batch: ServerPacket[] = []
+    const room = PACKETS_MAX - this.mentions.length
     let bytes = 0
     let i = 0
-    for (; i < this.outbox.length && batch.length < PACKETS_MAX; i++) {
+    for (; i < this.outbox.length && batch.length < room; i++) {
       const { packet, delivery } = this.outbox[i]
       if (delivery?.recalled) continue
       bytes += sizeOf(packet)
@@ -92,7 +102,9 @@ export class PacketQueue {
     }
     if (i === this.outbox.length) this.outbox = []
     else this.outbox.splice(0, i)
-    return batch
+    if (batch.length === 0 && this.mentions.length < MENTIONS_MAX) return batch
+    // First: an IRP that is over may be in the same batch as a request, begun again from above.
+    return [...this.mentions.splice(0, PACKETS_MAX - batch.length), ...batch]
   }
 }
 

@@ -240,6 +240,11 @@ export const SERVER_PACKET = VARIANT('SERVER_PACKET', {
     Information: ULONG_PTR,
     Response: OPTIONAL(RESPONSE),
   }),
+  /**
+   * A forwarded IRP ended as its forwarder did not want to be told (NOTIFY): forget it. Travels only beside other packets, or in
+   * numbers; nothing waits for it.
+   */
+  IrpOver: STRUCT('IrpOver', { Id: ULONG }),
   /** Last reference to a file is gone: run IRP_MJ_CLOSE, forget the number. No answer. */
   CloseFile: STRUCT('CloseFile', { File: ULONG }),
   /** A foreign device the driver knew is gone: forget the handle. */

@@ -95,19 +95,32 @@ function passOn(irp: Irp, device: DEVICE_OBJECT, location: StackLocation): NTSTA
 function forward(irp: Irp, device: DEVICE_OBJECT, location: StackLocation): void {
   const { host, id: Id } = irp
   const window = irp.window
-  const notify = irp.stack.slice(0, irp.current + 1).some(({ completion }) => completion)
-  if (irp.commit && !notify) throw new Error(`the ${describe(irp)} has an open commit and was forwarded without notice`)
+  const notify = noticeOf(irp)
+  if (irp.commit && (notify & EITHER_END) !== EITHER_END)
+    throw new Error(`the ${describe(irp)} has an open commit and was forwarded without notice`)
   host.outbox.post({
     kind: 'Forward',
     ...common(irp, device, location),
     Id,
     BufferOffset: window.offset,
     BufferLength: window.length,
-    // Any routine asks for every outcome: an IRP whose end is never heard of could not be forgotten here.
-    Notify: notify ? NOTIFY.OnSuccess | NOTIFY.OnError | NOTIFY.OnCancel : 0,
+    Notify: notify,
   })
   irp.state = notify ? 'forwarded' : 'done'
   if (!notify) host.held.delete(Id)
+}
+
+const EITHER_END = NOTIFY.OnSuccess | NOTIFY.OnError
+/** What any completion routine on the way up wants; of another end the Executive tells by IrpOver, when it has time. */
+function noticeOf(irp: Irp): number {
+  let notify = 0
+  for (let i = 0; i <= irp.current; i++) {
+    const { completion } = irp.stack[i]
+    if (completion?.onSuccess) notify |= NOTIFY.OnSuccess
+    if (completion?.onError) notify |= NOTIFY.OnError
+    if (completion?.onCancel) notify |= NOTIFY.OnCancel
+  }
+  return notify
 }
 
 function common(irp: Irp, device: DEVICE_OBJECT, location: StackLocation) {

@@ -28,6 +28,8 @@ function receive(host: DriverHost, packet: ServerPacket): void | Promise<unknown
       return cancelHeld(host, packet)
     case 'IoCompleted':
       return completed(host, packet)
+    case 'IrpOver':
+      return over(host, packet)
     case 'CloseFile':
       return closeFile(host, packet)
     case 'CloseDevice':
@@ -109,6 +111,15 @@ function completed(host: DriverHost, packet: PacketOf<'IoCompleted'>): void {
   irp.IoStatus.Information = packet.Information
   irp.response = packet.Response
   unwind(irp)
+}
+
+/** It ended as no routine here wanted to know. */
+function over(host: DriverHost, { Id }: PacketOf<'IrpOver'>): void {
+  const irp = host.held.get(Id)
+  if (irp?.state !== 'forwarded') return
+  irp.state = 'done'
+  host.held.delete(Id)
+  irp.ended?.()
 }
 
 // ---------------------------------------------------------------- IRPs of this process only
