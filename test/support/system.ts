@@ -66,7 +66,12 @@ function afterEcho(rows: readonly string[], line: string): number {
   const bare = (text: string) => text.replaceAll(' ', '')
   for (let first = 0; first < rows.length; first++) {
     let last = first + 1
-    while (rows[last - 1].length >= COLUMNS - 1 && !bare(rows.slice(first, last).join('')).endsWith(bare(`>${line}`))) last++
+    while (
+      last < rows.length &&
+      rows[last - 1].length >= COLUMNS - 1 &&
+      !bare(rows.slice(first, last).join('')).endsWith(bare(`>${line}`))
+    )
+      last++
     if (rows[first].includes('>') && bare(rows.slice(first, last).join('')).endsWith(bare(`>${line}`))) return last
   }
   return 0
