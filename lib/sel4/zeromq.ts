@@ -11,6 +11,11 @@ import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
 
 /** Libzmq's own: an id of a peer that is gone. */
 const GONE = new Set(['EHOSTUNREACH', 'ENOTSOCK', 'EAGAIN', 'ECONNREFUSED'])
+/**
+ * A ROUTER's pipe to a dying peer refuses messages for a moment. Waiting for it would make the socket busy for everyone else,
+ * so such a message is dropped at once: its receiver is dead, and the kernel tells of it.
+ */
+export const NEVER_WAIT = { sendTimeout: 0 } as const
 export const UNLIMITED = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 } as const
 export const gateOf = (run: string): string => `ipc://${run}/s/gate`
 
@@ -29,7 +34,7 @@ export class ZeromqTransport implements ProcessTransport {
     this.run = run
     this.address = `ipc://${run}/s/${name}`
     this.gateSocket = new Dealer({ routingId: token, ...UNLIMITED })
-    this.router = new Router({ mandatory: true, handover: false, ...UNLIMITED })
+    this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...UNLIMITED })
   }
   async open(): Promise<void> {
     await this.router.bind(this.address)
