@@ -167,13 +167,16 @@ export interface Findings {
 export class FatReader {
   readonly files = new Map<string, FoundFile>()
   private readonly volume: Buffer
+  private readonly copy: 0 | 1
   private readonly fat: FatType
   private readonly geometry: Geometry
   private readonly owners = new Map<number, string>()
   private readonly broken: string[] = []
   private readonly long: string[] = []
 
-  constructor(disk: Disk) {
+  /** `copy`: which FAT to believe. */
+  constructor(disk: Disk, copy: 0 | 1 = 0) {
+    this.copy = copy
     this.volume = volumeOf(disk)
     this.fat = disk.fat
     this.geometry = new Geometry(this.volume, disk.fat)
@@ -201,7 +204,7 @@ export class FatReader {
     return this.volume.subarray(fatStart + copy * fatBytes, fatStart + (copy + 1) * fatBytes)
   }
   private link(cluster: number): number {
-    return readLink(this.table(0), this.fat, cluster)
+    return readLink(this.table(this.copy), this.fat, cluster)
   }
   private isEnd(link: number): boolean {
     return link >= (this.fat === 12 ? 0xff8 : this.fat === 16 ? 0xfff8 : 0x0ffffff8)

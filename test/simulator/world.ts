@@ -30,6 +30,7 @@ import * as diskClass from '../../drivers/storage/class/disk/index.ts'
 import * as storahci from '../../drivers/storage/miniport/storahci/index.ts'
 import * as mountmgr from '../../drivers/storage/mountmgr/index.ts'
 import * as partmgr from '../../drivers/storage/partmgr/index.ts'
+import type { Executive } from '../../executive/executive.ts'
 import * as executive from '../../executive/index.ts'
 import { filesUnder } from '../../kernel/manifest/files.ts'
 import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
@@ -48,6 +49,9 @@ const PATIENCE_MS = 120_000
 /** Small, so that the cache is crowded by little data. */
 const CACHE_BYTES = 2 << 20
 const BANKS = { executive: '2 MiB', cache: '6 MiB', clients: '16 MiB', drivers: '48 MiB' }
+
+/** The machine stopped at once. */
+export class Stopped extends Error {}
 
 export interface WorldOptions {
   readonly seed: number
@@ -72,6 +76,8 @@ export class World {
   readonly sim: Simulator
   readonly seed: number
   readonly rows: string[] = []
+  /** The Executive's insides, for what must hold when nothing happens. */
+  ex?: Executive
   /** Events since power-on. */
   events = 0
   private readonly stream = new RowStream()
@@ -80,11 +86,14 @@ export class World {
   private toType: string[] = []
   private wakePanel: () => void = () => {}
   private typing = false
+  private typedAt = 0
+  private writes = 0
+  private tear?: { at: number; sectors: number; then: () => void }
 
   constructor(options: WorldOptions) {
     this.seed = options.seed
     const manifest = manifestOf(options)
-    const image = (): DiskImage => memoryImage(options.disk.bytes)
+    const image = (): DiskImage => this.tearing(memoryImage(options.disk.bytes))
     this.sim = new Simulator({
       seed: options.seed,
       manifest,
@@ -94,7 +103,7 @@ export class World {
         ...Object.fromEntries(
           Object.entries(DRIVERS).map(([name, { DriverEntry }]) => [name, driverMain(DriverEntry)]),
         ),
-        executive: executive.main,
+        executive: executive.watched((ex) => (this.ex = ex)),
         smss: smss.main,
         ntcmd: ntcmd.main,
         display: display.main,
@@ -124,6 +133,7 @@ export class World {
       await typist.type(keysOf(line))
       await monitor.settle()
       this.watch.typed()
+      this.typedAt = this.rows.length
       await typist.type([{ name: 'Enter' }])
       this.typing = false
     }
@@ -133,12 +143,20 @@ export class World {
     this.sim.boot()
     await this.until(() => this.watch.isReady(), 'the first prompt')
   }
+  /** Asked after every event; true ends everything with Stopped: nothing of the machine runs any more. */
+  stopped: () => boolean = () => false
   async step(limit?: number): Promise<boolean> {
     if (!(await this.sim.step(limit))) return false
     this.events++
     for (let i = this.plans.length - 1; i >= 0; i--)
       if (this.plans[i].at <= this.events && this.plans[i].act()) this.plans.splice(i, 1)
     return true
+  }
+  /** Long enough for the lazy writer and every recovery. */
+  async quiet(milliseconds = 15_000): Promise<void> {
+    const end = this.sim.now() + milliseconds
+    while (await this.step(end));
+    if (this.sim.ended) throw new Error(`seed ${this.seed}: the system ended: ${this.sim.ended.reason}`)
   }
   async until(condition: () => boolean, what: string, patience = PATIENCE_MS): Promise<void> {
     const end = this.sim.now() + patience
@@ -151,6 +169,31 @@ export class World {
   /** `act` is tried after every event from the `count`th from now on, until it returns true. */
   atEvent(count: number, act: () => boolean): void {
     this.plans.push({ at: this.events + count, act })
+  }
+  /** The `count`th write from now on puts so many sectors on the disk, then `then` happens: the writer ends in its middle. */
+  tearWrite(count: number, sectors: number, then: () => void): void {
+    this.tear = { at: this.writes + count, sectors, then }
+  }
+  private tearing(image: DiskImage): DiskImage {
+    return {
+      ...image,
+      write: (views, offset) => {
+        const { tear } = this
+        if (++this.writes !== tear?.at) return image.write(views, offset)
+        let left = tear.sectors * 512
+        const part = views.flatMap((view) => {
+          const taken = view.subarray(0, Math.min(left, view.length))
+          left -= taken.length
+          return taken.length > 0 ? [taken] : []
+        })
+        image.write(part, offset)
+        tear.then()
+      },
+    }
+  }
+  /** A command runs: its last key has been echoed, so none can get lost. */
+  get busy(): boolean {
+    return !this.typing && !this.watch.isReady() && this.rows.length > this.typedAt
   }
   type(line: string): void {
     this.toType.push(line)
