@@ -71,6 +71,10 @@ export class IoManager {
   driverDied(driver: DriverObject, report: DeathReport): Promise<void> {
     return this.recovery.died(driver, report)
   }
+  /** A device of the machine is back at power-on: only its driver's own return sets it up again and repeats what it had begun. */
+  machineDeviceDied(name: string): void {
+    for (const driver of this.pnp.driversOf(name)) this.faultDriver(driver, `its device ${name} was started anew`)
+  }
   devicesOf(driver: DriverObject): DeviceObject[] {
     return [...driver.devices]
   }

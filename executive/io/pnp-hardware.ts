@@ -4,8 +4,9 @@
  *
  *   port / interrupt / memory   → the capability's number in the driver's CSpace
  *   withdraw(node)              the node is gone or its resources are released: nobody's copy works any more
+ *   isOf(node, device)          whether the node's own registers are a device of the machine's
  */
-import { type CPtr, Sel4Error } from '#sel4/api'
+import { type CPtr, type ManifestView, Sel4Error } from '#sel4/api'
 import { StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import type { DeviceObject } from './device.ts'
@@ -61,6 +62,16 @@ export class HardwareGrants {
       throw error
     }
   }
+}
+
+/** A bus has windows that others' registers are cut from; those are not its own. */
+export function isOf({ resources }: DeviceNode, { ports, mmio }: ManifestView['devices'][string]): boolean {
+  return resources.some((one) => {
+    if (one.kind !== 'Port' && one.kind !== 'Memory') return false
+    const last = one.Start + one.Length - 1
+    if (one.kind === 'Port') return ports.some((range) => one.Start >= range.first && last <= range.last)
+    return mmio.some(({ base, length }) => one.Start >= base && last < base + length)
+  })
 }
 
 const covers = ({ Start, Length }: { Start: number; Length: number }, start: number, length: number): boolean =>

@@ -17,6 +17,7 @@ import type { Executive } from '../executive.ts'
 import type { DeviceObject } from './device.ts'
 import { DriverObject } from './driver.ts'
 import type { Irp } from './irp.ts'
+import { isOf } from './pnp-hardware.ts'
 import { DeviceNode } from './pnp-node.ts'
 import { Relations } from './pnp-relations.ts'
 import { PnpSteps, startParameters } from './pnp-steps.ts'
@@ -55,6 +56,13 @@ export class PlugAndPlay {
   }
   nodesOf(driver: DriverObject): DeviceNode[] {
     return this.root ? this.nodes().filter((node) => node.added.includes(driver)) : []
+  }
+  /** Who drives a device of the machine. */
+  driversOf(machineDevice: string): DriverObject[] {
+    const device = this.ex.root.manifest.devices[machineDevice]
+    if (!device || !this.root) return []
+    const nodes = this.nodes().filter((node) => isOf(node, device))
+    return [...new Set(nodes.flatMap(({ functionDriver }) => functionDriver ?? []))]
   }
   private theRoot(): DeviceNode {
     this.root ??= this.makeRoot()

@@ -88,7 +88,7 @@ export class ProcessManager {
   /** The kernel's report: by now nothing of the process runs, its sessions are closed and its DMA is off. */
   async died(report: DeathReport): Promise<void> {
     const process = this.byName.get(report.name)
-    if (!process) return
+    if (!process) return this.ex.io.machineDeviceDied(report.name)
     this.byName.delete(report.name)
     this.processes.delete(process.pid)
     process.leave()
