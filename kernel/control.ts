@@ -96,10 +96,12 @@ async function trace(kernel: Kernel, ms = 1000): Promise<object> {
   }
   return { traceEvents: events, displayTimeUnit: 'ms' }
 }
-function maskIrq(kernel: Kernel, { irq, masked }: Request): null {
+async function maskIrq(kernel: Kernel, { irq, masked }: Request): Promise<null> {
   const line = kernel.machine.irqs.get(irq ?? -1)
   if (!line) throw new Error(`no IRQ ${irq}`)
   line.setMask(masked === true)
+  kernel.directIrqs.consider(line)
+  await kernel.sessions.settled()
   return null
 }
 async function perform(kernel: Kernel, request: Request): Promise<unknown> {

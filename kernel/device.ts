@@ -49,6 +49,9 @@ export class Device {
     const { spec, memory, frames, iommuExtent: iommu } = this
     return { irqs: spec.irqs.length, banks: spec.dma ? banks : [], memory, frames, ...(iommu && { iommu }) }
   }
+  get isAttached(): boolean {
+    return this.attached
+  }
   attach(): void {
     this.attached = true
     this.wake()

@@ -96,17 +96,20 @@ const irqAck: Invocation = (_kernel, process, body) => {
   irqAt(process, new Args(body).number(0)).acknowledge()
   return null
 }
-const irqSetNotification: Invocation = (_kernel, process, body) => {
+const irqSetNotification: Invocation = (kernel, process, body) => {
   const args = new Args(body)
+  const handler = lookup(process.init.cspace, args.number(0))
   const irq = irqAt(process, args.number(0))
   const { object, badge } = lookup(process.init.cspace, args.number(1))
   if (!(object instanceof Notification)) throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
   irq.bind(object, badge)
+  kernel.directIrqs.bound(irq, { process, handler, notification: object, badge, cptr: args.number(1) })
   return null
 }
-const attachChip: Invocation = (_kernel, { init }) => {
+const attachChip: Invocation = (kernel, { init }) => {
   if (!init.device) throw new Sel4Error('seL4_IllegalOperation', 'only a device has a chip')
   init.device.attach()
+  kernel.directIrqs.ofDevice(init.device)
   return null
 }
 

@@ -3,7 +3,7 @@
  *
  * Edge and MSI: each raise signals; what nobody waits for latches in the notification's word, or here while masked or
  * unbound. Level: a raise signals and masks until IRQHandler_Ack; still asserted then, it signals again. A line may be
- * shared by devices: it is asserted while any of them asserts it.
+ * shared by devices: it is asserted while any of them asserts it. An MSI vector may go past all this (direct-irq.ts).
  */
 import type { KernelObject } from './cspace.ts'
 import type { Notification } from './notification.ts'
@@ -60,6 +60,17 @@ export class Irq implements KernelObject {
   }
   setMask(masked: boolean): void {
     this.masked = masked
+    this.deliver()
+  }
+  get isMasked(): boolean {
+    return this.masked
+  }
+  isBoundTo(notification: Notification): boolean {
+    return this.bound?.notification === notification
+  }
+  /** What was on its way along a closed session may be lost: one interrupt too many is none too few. */
+  suspect(): void {
+    this.pending = true
     this.deliver()
   }
   private deliver(): void {

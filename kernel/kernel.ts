@@ -15,6 +15,7 @@ import { ASK, decodeBody, encode, FLAG, isSound, KIND, labelOf, sequenceOf, sess
 import { type Capability, CNode, isGone, lookup, makeCapability, remove, RIGHT } from './cspace.ts'
 import { Ceiling } from './ceiling.ts'
 import type { Device } from './device.ts'
+import { DirectIrqs } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
 import type { ExitStatus, Host } from './host.ts'
@@ -65,6 +66,7 @@ export class Kernel {
   readonly ceiling: Ceiling
   readonly machine: Machine
   readonly sessions: SessionTable
+  readonly directIrqs = new DirectIrqs(this)
   /** Living processes by name. */
   readonly processes = new Map<string, Process>()
   readonly rootCaps: Record<'irqControl' | 'ioPortControl', Capability>

@@ -12,6 +12,7 @@ import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
 import { ASK, encode, FLAG, isSound, KIND, sequenceOf, sessionOf } from '../lib/sel4/wire.ts'
 import { type Capability, isGone, lookup, RIGHT } from './cspace.ts'
 import type { Device } from './device.ts'
+import type { Binding } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
 import { DeviceFrame } from './frame.ts'
 import { IoPort } from './ioport.ts'
@@ -72,6 +73,25 @@ export class SessionTable {
       if (isGone(cap)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
       await this.close(session, true)
     }
+  }
+  /** An MSI vector's: opened by the kernel itself, between a device and the driver that has bound the vector. */
+  openIrq(device: Process, index: number, { process, handler, badge, cptr }: Binding): Session {
+    const session = this.make(handler, device, [process])
+    const info: SessionInfo = {
+      session: session.id,
+      target: 'irq',
+      object: cptr,
+      last: 0,
+      badge: badge || 1,
+      window: session.window,
+      identity: this.identity(session),
+    }
+    void process.ask(ASK.sessionOpen, info).then((confirmed) => {
+      if (!session.open || confirmed === undefined) return
+      const route = { session: session.id, window: session.window, ...this.route(session, info) }
+      void device.ask(ASK.irqRoute, [index, route])
+    })
+    return session
   }
   private make(cap: Capability, sender: Process, receivers: readonly Process[]): Session {
     const session: Session = {

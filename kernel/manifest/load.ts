@@ -70,13 +70,14 @@ class Reader {
   }
 
   manifest(): Manifest {
-    const { machine, slowpath = false, cables, panel, root } = this.launch
+    const { machine, slowpath = false, slowirq = false, cables, panel, root } = this.launch
     this.expectImage('root', root.image)
     if (panel) this.expectImage('panel', panel.image)
     const manifest: Manifest = {
       file: this.file,
       machine,
       slowpath,
+      slowirq,
       banks: banksOf(this.launch),
       devices: Object.entries(this.launch.devices).flatMap(([name, device]) => this.device(name, device)),
       cables: Object.entries(cables).map(([name, cable]) => ({ name, ...cable })),

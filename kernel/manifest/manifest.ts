@@ -66,6 +66,8 @@ export interface Manifest {
   readonly file: string
   readonly machine: 'pc'
   readonly slowpath: boolean
+  /** No interrupt goes from a device to its driver but through the kernel. */
+  readonly slowirq: boolean
   readonly banks: readonly Bank[]
   readonly devices: readonly ManifestDevice[]
   readonly cables: readonly Cable[]

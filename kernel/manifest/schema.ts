@@ -77,6 +77,8 @@ export const LaunchFile = Type.Object(
     machine: Type.Union([Type.Literal('pc')], { expects: '"pc"' }),
     /** Every message through the kernel. */
     slowpath: Type.Optional(flag),
+    /** Every interrupt through the kernel. */
+    slowirq: Type.Optional(flag),
     banks: byName(Type.Object({ bytes: Size }, closed)),
     devices: byName(
       Type.Object({ image: Name, device: Type.Optional(Override), config: Type.Optional(Opaque) }, closed),

@@ -50,8 +50,13 @@ export class DeviceMachine implements Machine {
     if (index >= this.info.irqs)
       throw new RangeError(`device.json names ${this.info.irqs} interrupts, not ${index + 1}`)
     return {
-      raise: () => this.runtime.tell(KIND.IRQ, index, 1, null),
-      lower: () => this.runtime.tell(KIND.IRQ, index, 0, null),
+      raise: () => {
+        if (!this.runtime.interrupt(index)) this.runtime.tell(KIND.IRQ, index, 1, null)
+      },
+      // Only messages go directly, and a message is over when it is sent.
+      lower: () => {
+        if (!this.runtime.interruptsDirectly(index)) this.runtime.tell(KIND.IRQ, index, 0, null)
+      },
     }
   }
   publish(region: number, offset: number, value: number): void {

@@ -131,6 +131,10 @@ export class Runtime implements Sel4 {
   private readonly inboxes = new Map<number, Inbox>()
   private readonly bound = new Map<CPtr, Promise<Inbox>>()
   private readonly waits = new Map<number, { resolve(word: number): void; reject(error: Error): void }>()
+  /** The WAIT the kernel has of a notification; it outlives its wait when an interrupt came along a session. */
+  private readonly waitAt = new Map<CPtr, number>()
+  /** Signals nobody has waited for. */
+  private readonly latched = new Map<CPtr, number>()
   private readonly mapped: MappedRegisters[] = []
   private sequence = 0
 
@@ -143,6 +147,7 @@ export class Runtime implements Sel4 {
     this.asked.set(ASK.sessionOpen, (body) => this.openFor(body as SessionInfo))
     this.asked.set(ASK.sessionClose, (body) => this.closeFor(body as number[]))
     this.asked.set(ASK.routeClosed, (body) => this.routesClosed(body as [number[], string, boolean]))
+    this.asked.set(ASK.irqRoute, (body) => this.irqRouted(body as [number, RouteInfo]))
     this.asked.set(ASK.barrier, () => null)
     this.asked.set(ASK.counters, () => ({ ...this.counters, queued: this.queued() }))
     this.asked.set(ASK.trace, (body) => this.tracer.enable(body === true))
@@ -231,6 +236,22 @@ export class Runtime implements Sel4 {
   /** A one-way message that needs no credit: the receiver keeps nothing of it. Nothing when the route is not open. */
   nudge(route: Route, kind: number): void {
     if (route.state === 'open') this.post(route, encode(kind, 0, 0, route.session, 0, null))
+  }
+  /** A device's line: its driver's session, opened by the kernel. Its key is no capability's. */
+  private irqRouted([index, info]: [number, RouteInfo]): null {
+    const route = this.newRoute(irqKey(index))
+    this.opened(route, info)
+    return null
+  }
+  /** False: the kernel has to be told. */
+  interrupt(index: number): boolean {
+    const route = this.routes.get(irqKey(index))
+    if (route?.state !== 'open') return false
+    this.nudge(route, KIND.IRQ)
+    return true
+  }
+  interruptsDirectly(index: number): boolean {
+    return this.routes.get(irqKey(index))?.state === 'open'
   }
   async openRoute(cptr: CPtr): Promise<Route> {
     const route = this.routes.get(cptr) ?? this.newRoute(cptr)
@@ -414,6 +435,7 @@ export class Runtime implements Sel4 {
     if (!session || (identity ? !session.identity.equals(identity) : session.identity.length !== 0))
       return this.stranger(identity, message)
     if (!isSound(message)) return this.fault(session.info.session, message)
+    if (message[0] === KIND.IRQ && session.info.target === 'irq') return this.interrupted(session)
     if (message[0] === KIND.DOORBELL && !session.inbox) return this.deviceAccess?.(session, message)
     if (++session.outstanding > session.info.window) return this.reject(session, message)
     if (message[0] !== KIND.CALL && message[0] !== KIND.SEND) return this.access(session, message)
@@ -426,7 +448,7 @@ export class Runtime implements Sel4 {
   }
   /** Well-formed, but not what this session is for: answered, so that nobody waits, and reported. */
   reject(session: InSession, message: Buffer): void {
-    if (message[0] !== KIND.SEND && message[0] !== KIND.DOORBELL)
+    if (expectsAnswer(message))
       this.answerSession(session, FLAG.ERROR, SEL4_ERROR.seL4_IllegalOperation, sequenceOf(message), null)
     this.fault(session.info.session, message)
   }
@@ -435,7 +457,7 @@ export class Runtime implements Sel4 {
     const was = this.tombstones.get(id)
     const same = was !== undefined && was === (identity?.toString() ?? '')
     if (!same) this.fault(id, message)
-    if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return
+    if (!expectsAnswer(message)) return
     this.answer(
       identity ?? Buffer.alloc(0),
       FLAG.ERROR,
@@ -587,16 +609,37 @@ export class Runtime implements Sel4 {
     this.tell(KIND.SIGNAL, 0, notification, null)
   }
   wait(notification: CPtr): Promise<number> {
+    const word = this.latched.get(notification)
+    if (word) {
+      this.latched.delete(notification)
+      return Promise.resolve(word)
+    }
     return new Promise((resolve, reject) => {
+      const asked = this.waitAt.get(notification)
+      if (asked !== undefined && !this.waits.has(asked)) return void this.waits.set(asked, { resolve, reject })
       const sequence = this.nextSequence()
       this.waits.set(sequence, { resolve, reject })
+      if (asked === undefined) this.waitAt.set(notification, sequence)
       this.transport.gate(encode(KIND.WAIT, 0, 0, notification, sequence, null))
     })
   }
+  /** A device's interrupt, from the device itself: as the kernel's NOTIFY, which stays asked for. */
+  private interrupted({ info: { object: notification, badge } }: InSession): void {
+    const sequence = this.waitAt.get(notification) ?? -1
+    const wait = this.waits.get(sequence)
+    if (!wait) return this.latch(notification, badge)
+    this.waits.delete(sequence)
+    wait.resolve(badge)
+  }
+  private latch(notification: CPtr, word: number): void {
+    this.latched.set(notification, ((this.latched.get(notification) ?? 0) | word) >>> 0)
+  }
   private notified(message: Buffer): void {
     const sequence = sequenceOf(message)
+    const notification = sessionOf(message)
+    if (this.waitAt.get(notification) === sequence) this.waitAt.delete(notification)
     const wait = this.waits.get(sequence)
-    if (!wait) return
+    if (!wait) return flagsOf(message) & FLAG.ERROR ? undefined : this.latch(notification, labelOf(message))
     this.waits.delete(sequence)
     if (flagsOf(message) & FLAG.ERROR) wait.reject(sel4Error(labelOf(message)))
     else wait.resolve(labelOf(message))
@@ -636,4 +679,7 @@ function fits(kind: number, { target }: RouteInfo): boolean {
   if (target === 'port') return kind === KIND.PORT_IN || kind === KIND.PORT_OUT
   return kind === KIND.MMIO_READ
 }
+const irqKey = (index: number): CPtr => -1 - index
+const expectsAnswer = (message: Buffer): boolean =>
+  message[0] !== KIND.SEND && message[0] !== KIND.DOORBELL && message[0] !== KIND.IRQ
 const portLabel = (port: number, width: number): number => (port & 0xffff) | (width << 16)

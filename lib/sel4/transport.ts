@@ -58,8 +58,8 @@ export interface BootInfo {
 /** What a session is opened on, as the receiver learns it. */
 export interface SessionInfo {
   readonly session: number
-  readonly target: 'endpoint' | 'port' | 'mmio'
-  /** Endpoint: its object id. Port: first port. Device frame: its index in device.json. */
+  readonly target: 'endpoint' | 'port' | 'mmio' | 'irq'
+  /** Endpoint: its object id. Port: first port. Device frame: its index in device.json. Interrupt: the receiver's notification. */
   readonly object: number
   /** Port: the last port. Device frame: its length. */
   readonly last: number

@@ -49,7 +49,7 @@ export const KIND = {
   /** Receiver → kernel: session, body = the raw bytes that could not be accepted. */
   FAULT: 18,
   EPITAPH: 19,
-  /** Device → kernel: label = index of the line, session = 1 raised, 0 lowered. */
+  /** Device → kernel: label = index of the line, session = 1 raised, 0 lowered. Along a session: a message to the driver itself. */
   IRQ: 20,
 } as const
 export const FLAG = {
@@ -98,6 +98,8 @@ export const ASK = {
   powerOff: 10,
   /** Somebody wants the system to stop: the root task ends it in order. */
   powerButton: 11,
+  /** To a device: a line's messages go along this session from now on. */
+  irqRoute: 12,
 } as const
 
 /** A trace context: 16 bytes of trace id, 8 bytes of span id. */

@@ -2,7 +2,7 @@
  * Interrupts: notification ─► service routine ─► DPCs, and at the same time flush of the device's posted writes ─► IRQHandler_Ack.
  *
  * The acknowledgement waits until the device has consumed what the routine wrote, so that a level line has fallen before it is looked at
- * again. DPCs do not wait for it.
+ * again. DPCs do not wait for it. A message has neither level nor mask: it is not acknowledged at all.
  */
 import type { CPtr } from '#sel4/api'
 import type { CM_PARTIAL_RESOURCE_DESCRIPTOR, DEVICE_OBJECT, KINTERRUPT } from './api.ts'
@@ -18,6 +18,7 @@ class Interrupt implements KINTERRUPT {
   readonly handler: CPtr
   readonly notification: CPtr
   connected = true
+  isMessage = false
 
   constructor(device: DEVICE_OBJECT, Vector: number, handler: CPtr, notification: CPtr) {
     this.Vector = Vector
@@ -42,6 +43,7 @@ export async function IoConnectInterrupt(
   await sel4.irqSetNotification(IrqHandler, interrupt.notification)
   // An earlier life may have died between an interrupt and its acknowledgement: the line would stay masked.
   await sel4.irqAck(IrqHandler)
+  interrupt.isMessage = resource.Message
   serve(interrupt, () => ServiceRoutine(interrupt, ServiceContext)).catch(host.die)
   return interrupt
 }
@@ -53,6 +55,7 @@ async function serve(interrupt: Interrupt, routine: () => Promise<boolean>): Pro
     await sel4.wait(notification)
     if (!interrupt.connected) return
     await host.scheduler.isr(routine)
+    if (interrupt.isMessage) continue
     await host.windows.flush(device)
     // Not waited for: the next wait follows it on the same way, and one round trip less is a faster disk.
     sel4.irqAck(handler).catch(host.die)
