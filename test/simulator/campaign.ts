@@ -46,6 +46,8 @@ const LISTED = /File\(s\)[^]*Dir\(s\)/
 
 export interface Story {
   readonly disk: Disk
+  /** What is on it at first. */
+  readonly first: ReadonlyMap<string, Buffer>
   readonly steps: readonly Step[]
   readonly options: WorldOptions
 }
@@ -63,13 +65,14 @@ export function storyOf(seed: number, dice: Dice): Story {
     maxDelay: dice.pick([0.05, 0.5, 1, 4]),
     cacheBytes: dice.pick([512, 1024, 2048]) << 10,
   }
-  return { disk, steps: script(dice, big, small), options }
-}
-function script(dice: Dice, big: Buffer, small: Buffer): Step[] {
-  const files = new Map([
+  const first = new Map([
     ['/BIG.BIN', big],
     ['/SMALL.TXT', small],
   ])
+  return { disk, first, steps: script(dice, first), options }
+}
+function script(dice: Dice, first: ReadonlyMap<string, Buffer>): Step[] {
+  const files = new Map(first)
   const steps: Step[] = []
   const add = (line: string, says: RegExp) => steps.push({ line, says, files: new Map(files) })
   const copy = (from: string, to: string) => {
@@ -86,7 +89,7 @@ function script(dice: Dice, big: Buffer, small: Buffer): Step[] {
     () => {
       copy('/SMALL.TXT', '/T1.TXT')
       files.delete('/T1.TXT')
-      files.set('/Renamed to this.txt', small)
+      files.set('/Renamed to this.txt', files.get('/SMALL.TXT') as Buffer)
       add('ren T1.TXT "Renamed to this.txt"', NOTHING)
     },
     () => {
@@ -118,11 +121,11 @@ export interface Death {
 }
 /** One death, or two, the second often while the system still recovers from the first. */
 function deaths(dice: Dice): Death[] {
-  const one = (at: number): Death => ({
-    at,
-    name: dice.chance(5) ? dice.pick(KEYBOARD) : dice.pick(STORAGE),
-    signal: dice.chance(12) ? 'SIGSTOP' : 'SIGKILL',
-  })
+  // One that only stops dies seconds later, when somebody may type again: not for those who would lose the key.
+  const one = (at: number): Death =>
+    dice.chance(5)
+      ? { at, name: dice.pick(KEYBOARD), signal: 'SIGKILL' }
+      : { at, name: dice.pick(STORAGE), signal: dice.chance(12) ? 'SIGSTOP' : 'SIGKILL' }
   const first = one(dice.below(SCRIPT_EVENTS))
   const gap = () => dice.pick([dice.below(40), dice.below(200), dice.below(1500)])
   const list = [first]
@@ -220,7 +223,7 @@ function contents(reader: FatReader, files: ReadonlyMap<string, Buffer>): string
 /** The machine stops, all at once; what was synced before must be there. */
 export async function crash(seed: number): Promise<{ events: number }> {
   const dice = new Dice(seed)
-  const { disk, steps, options } = storyOf(seed, dice)
+  const { disk, first, steps, options } = storyOf(seed, dice)
   const list = dice.chance(3) ? deaths(dice) : []
   const world = new World(options)
   const stop = new Stop()
@@ -232,7 +235,7 @@ export async function crash(seed: number): Promise<{ events: number }> {
     stop,
   }
   const fail = (what: string) => new CaseError(seed, what, world, about)
-  let kept: ReadonlyMap<string, Buffer> = steps[0].files
+  let kept: ReadonlyMap<string, Buffer> = first
   let at = 0
   try {
     await world.boot()

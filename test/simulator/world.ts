@@ -150,6 +150,7 @@ export class World {
     this.events++
     for (let i = this.plans.length - 1; i >= 0; i--)
       if (this.plans[i].at <= this.events && this.plans[i].act()) this.plans.splice(i, 1)
+    if (this.stopped()) throw new Stopped()
     return true
   }
   /** Long enough for the lazy writer and every recovery. */
