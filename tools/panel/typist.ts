@@ -3,9 +3,10 @@
  *
  *   type(keys)   resolves when the controller has taken all of them
  *
- * While the keyboard is disabled (before its driver has started, while it restarts) a key is held and tried again.
+ * While the keyboard is disabled (before its driver has started, while it or the controller restarts) a key is held and tried again.
  */
 import { KeyboardCable } from '#contracts/machine'
+import { StatusError } from '#rtl'
 import type { CPtr, Environment } from '#sel4/api'
 import { type Key, scancodesOf } from './keys.ts'
 
@@ -33,9 +34,17 @@ export class Typist {
   private async pressKey(bytes: readonly number[]): Promise<void> {
     if (bytes.length === 0) return
     for (let i = 0; i < TRIES; i++) {
-      const { accepted } = await this.cable.scancodes({ bytes: [...bytes] })
-      if (accepted) return
+      if (await this.accepted(bytes)) return
       await this.env.clock.sleep(RETRY_MS)
+    }
+  }
+  /** A controller that died may or may not have taken the key: pressed again rather than lost. */
+  private async accepted(bytes: readonly number[]): Promise<boolean> {
+    try {
+      return (await this.cable.scancodes({ bytes: [...bytes] })).accepted
+    } catch (error) {
+      if (error instanceof StatusError) return false
+      throw error
     }
   }
 }
