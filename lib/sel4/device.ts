@@ -23,6 +23,8 @@ export class DeviceMachine implements Machine {
   private readonly iommu?: IommuTable
   private readonly regions: Uint8Array[]
   private chip?: Chip
+  /** Interrupts raised and lowered while posted writes are taken. */
+  private changes?: (() => void)[]
 
   constructor(runtime: Runtime, info: MachineInfo) {
     this.runtime = runtime
@@ -50,13 +52,31 @@ export class DeviceMachine implements Machine {
     if (index >= this.info.irqs)
       throw new RangeError(`device.json names ${this.info.irqs} interrupts, not ${index + 1}`)
     return {
-      raise: () => {
-        if (!this.runtime.interrupt(index)) this.runtime.tell(KIND.IRQ, index, 1, null)
-      },
-      // Only messages go directly, and a message is over when it is sent.
-      lower: () => {
-        if (!this.runtime.interruptsDirectly(index)) this.runtime.tell(KIND.IRQ, index, 0, null)
-      },
+      raise: () => this.afterDrain(() => this.raise(index)),
+      lower: () => this.afterDrain(() => this.lower(index)),
+    }
+  }
+  private raise(index: number): void {
+    if (!this.runtime.interrupt(index)) this.runtime.tell(KIND.IRQ, index, 1, null)
+  }
+  /** Only messages go directly, and a message is over when it is sent. */
+  private lower(index: number): void {
+    if (!this.runtime.interruptsDirectly(index)) this.runtime.tell(KIND.IRQ, index, 0, null)
+  }
+  /** A driver that hears of an interrupt finds its writes consumed, and so can read from the shared page. */
+  private afterDrain(change: () => void): void {
+    if (this.changes) this.changes.push(change)
+    else change()
+  }
+  private drain(chip: Chip, region: number): void {
+    if (this.changes) return
+    const changes: (() => void)[] = []
+    this.changes = changes
+    try {
+      this.frames[region].drain((offset, value) => chip.mmioWrite?.(region, offset, value))
+    } finally {
+      this.changes = undefined
+      for (const change of changes) change()
     }
   }
   publish(region: number, offset: number, value: number): void {
@@ -108,7 +128,7 @@ export class DeviceMachine implements Machine {
   }
   private mmio(chip: Chip, session: InSession, message: Buffer): void {
     const region = session.info.object
-    this.frames[region].drain((offset, value) => chip.mmioWrite?.(region, offset, value))
+    this.drain(chip, region)
     if (message[0] !== KIND.MMIO_READ) return
     const offset = labelOf(message)
     if (offset !== PUSH_ONLY && (offset >= session.info.last || offset % 4)) return this.refuse(session, message)
