@@ -6,7 +6,7 @@
  * that other one removed and a new one found.
  */
 import { IRP_MN, type Response } from '#contracts/wdm'
-import { NT_STATUS, NT_SUCCESS } from '#rtl'
+import { NT_STATUS, NT_SUCCESS, type NTSTATUS } from '#rtl'
 import type { Executive } from '../executive.ts'
 import type { DeviceObject } from './device.ts'
 import type { DriverObject } from './driver.ts'
@@ -28,6 +28,13 @@ interface Identity {
 export interface Replay {
   readonly driver: DriverObject
   readonly device: DeviceObject
+  /** False when the driver died again: its silence says nothing about what is on the bus. */
+  alive(): boolean
+}
+export interface Enumerated {
+  readonly status: NTSTATUS
+  /** The nodes that are new. */
+  readonly fresh: DeviceNode[]
 }
 
 export class Relations {
@@ -38,8 +45,7 @@ export class Relations {
     this.steps = steps
   }
 
-  /** Answers with the nodes that are new. */
-  async enumerate(node: DeviceNode, replay?: Replay): Promise<DeviceNode[]> {
+  async enumerate(node: DeviceNode, replay?: Replay): Promise<Enumerated> {
     node.enter('DeviceNodeEnumeratePending')
     const target = replay?.device ?? node.physicalDevice
     const options = replay ? { recovery: true } : { top: true }
@@ -51,16 +57,17 @@ export class Relations {
     )
     if (result.Status === NT_STATUS.STATUS_NOT_SUPPORTED || result.Status === NT_STATUS.STATUS_INVALID_DEVICE_REQUEST) {
       node.enter('DeviceNodeEnumerateCompletion')
-      return []
+      return { status: NT_STATUS.STATUS_SUCCESS, fresh: [] }
     }
     if (!NT_SUCCESS(result.Status)) {
       this.steps.failed(node, 'relations', result.Status)
-      return []
+      return { status: result.Status, fresh: [] }
     }
     const found = await this.identify(node, this.devicesOf(node, result.response), replay)
+    if (replay && !replay.alive()) return { status: NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED, fresh: [] }
     const fresh = await this.apply(node, found, replay)
     node.enter('DeviceNodeEnumerateCompletion')
-    return fresh
+    return { status: NT_STATUS.STATUS_SUCCESS, fresh }
   }
   private devicesOf(node: DeviceNode, response: Response | undefined): DeviceObject[] {
     if (response?.kind !== 'Devices') return []

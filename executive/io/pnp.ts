@@ -32,6 +32,8 @@ const FILE_DEVICE_UNKNOWN = 0x22
 const RELATION = { parent: 1, child: 2, sibling: 3 } as const
 /** A lower driver that is not back by then keeps nobody waiting: the upper one's start fails. */
 const LOWER_PATIENCE_MS = 60_000
+/** Deaths of drivers below in one step of a return before the step has failed. */
+const LOWER_DEATHS_MAX = 5
 
 export class PlugAndPlay {
   readonly steps: PnpSteps
@@ -156,31 +158,57 @@ export class PlugAndPlay {
       if (node.state === 'DeviceNodeRemoved') continue
       await this.lowerBack(node, driver)
       if (!alive()) return fresh
-      const status = await this.replayNode(node, driver)
+      const status = await this.replayNode(node, driver, alive)
       if (!alive()) return fresh
       if (!NT_SUCCESS(status)) this.steps.failed(node, 'replay', status)
-      else if (node.started) fresh.push(...(await this.replayRelations(node, driver)))
+      else if (node.started) fresh.push(...(await this.replayRelations(node, driver, alive)))
       if (!alive()) return fresh
     }
     return fresh
   }
-  private async replayNode(node: DeviceNode, driver: DriverObject): Promise<NTSTATUS> {
+  private async replayNode(node: DeviceNode, driver: DriverObject, alive: () => boolean): Promise<NTSTATUS> {
     const status = await this.steps.replayAddDevice(node, driver, true)
     if (!NT_SUCCESS(status) || !node.started || node.functionDriver !== driver) return status
-    await this.steps.openHardware(node)
-    return this.replayStart(node, deviceIn(node, driver))
+    return this.whileLowerDie(node, driver, alive, async () => {
+      await this.steps.openHardware(node)
+      return this.replayStart(node, deviceIn(node, driver))
+    })
+  }
+  /** A step that a death below ended is done again when the drivers there are back. */
+  private async whileLowerDie(
+    node: DeviceNode,
+    driver: DriverObject,
+    alive: () => boolean,
+    step: () => Promise<NTSTATUS>,
+  ): Promise<NTSTATUS> {
+    let status = await step()
+    for (let i = 1; i < LOWER_DEATHS_MAX && status === NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED && alive(); i++) {
+      await this.lowerBack(node, driver)
+      if (alive()) status = await step()
+    }
+    return status
   }
   private async replayStart(node: DeviceNode, device: DeviceObject | undefined): Promise<NTSTATUS> {
     if (!device) return NT_STATUS.STATUS_NO_SUCH_DEVICE
     const result = await this.steps.pnp(device, IRP_MN.IRP_MN_START_DEVICE, startParameters(node), { recovery: true })
     return result.Status
   }
-  private async replayRelations(node: DeviceNode, driver: DriverObject): Promise<DeviceNode[]> {
+  private async replayRelations(
+    node: DeviceNode,
+    driver: DriverObject,
+    alive: () => boolean,
+  ): Promise<DeviceNode[]> {
     const device = deviceIn(node, driver)
     const bus = node.functionDriver === driver || node.children.some((child) => child.physicalDevice.driver === driver)
     if (!bus || !device) return []
-    const fresh = await this.relations.enumerate(node, { driver, device })
+    let fresh: DeviceNode[] = []
+    await this.whileLowerDie(node, driver, alive, async () => {
+      const found = await this.relations.enumerate(node, { driver, device, alive })
+      fresh = found.fresh
+      return found.status
+    })
     for (const child of node.children) {
+      if (!alive()) return fresh
       if (!child.raw || !child.started || child.physicalDevice.driver !== driver) continue
       const status = await this.replayStart(child, child.physicalDevice)
       if (!NT_SUCCESS(status)) this.steps.failed(child, 'replay', status)
