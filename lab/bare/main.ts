@@ -7,6 +7,7 @@
  */
 import koffi from 'koffi'
 import { pack, unpack } from 'msgpackr'
+import pino from 'pino'
 import { Pull, Push, Router } from 'zeromq'
 
 /** The same socket options that both sides of the comparison have: no limit, no lingering. */
@@ -34,4 +35,4 @@ function ready(): void {
 const [mode, ...addresses] = process.argv.slice(2)
 if (mode === 'echo') void echo(addresses[0])
 else if (mode === 'ring') void ring(addresses[0], addresses[1])
-else if (koffi.load !== undefined && unpack(pack(1)) === 1) ready()
+else if (koffi.load !== undefined && pino.transport !== undefined && unpack(pack(1)) === 1) ready()
