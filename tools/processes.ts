@@ -3,6 +3,7 @@
  *
  *   startTime(pid)      clock ticks since boot; with the pid it names one process for ever. undefined: no such process
  *   isAlive(who)        the very process, not another one that got its pid; a zombie is dead
+ *   isStopped(pid)      somebody sent it SIGSTOP
  *   endAll(all, patience)   SIGKILL, then waits until they are gone
  *   named(word, images) processes whose program is a file in the folder `images` and whose arguments include `word`
  */
@@ -28,6 +29,8 @@ export function startTime(pid: number): number | undefined {
   const stat = statOf(pid)
   return stat && stat[0] !== 'Z' && stat[0] !== 'X' ? Number(stat[START_TIME]) : undefined
 }
+/** By SIGSTOP; a debugger that holds a process ('t') means no harm. */
+export const isStopped = (pid: number): boolean => statOf(pid)?.[0] === 'T'
 export const isAlive = ({ pid, startTime: began }: ProcessId): boolean => startTime(pid) === began
 
 export function named(word: string, images: string): ProcessId[] {

@@ -6,13 +6,13 @@
  *   launcher ──spawns──► kernel (stdin, stdout: the front panel's; fd 3: closes when the launcher is gone)
  *            ◄──exit───  then: recorded pids killed, terminal modes restored, run directory removed
  *
- * SIGINT, SIGTERM and SIGHUP ask for an orderly stop, a second one (or fifteen seconds) ends it. Decides nothing else.
+ * A kernel that somebody stopped (SIGSTOP) is ended: everyone else would wait for it for ever. SIGINT, SIGTERM and SIGHUP ask for an orderly stop, a second one (or fifteen seconds) ends it. Decides nothing else.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { callControl } from '../control.ts'
-import { endAll, named, type ProcessId, startTime } from '../processes.ts'
+import { endAll, isStopped, named, type ProcessId, startTime } from '../processes.ts'
 import { UserError } from '../user-error.ts'
 import { bankBytes, type Disk, effectiveManifest, openDisk, readManifest } from './options.ts'
 import { makeRunDirectory, type RunDirectory } from './run-directory.ts'
@@ -33,6 +33,9 @@ export interface LaunchPlan {
 /** From the request to stop to SIGKILL; file systems flush well within it. */
 const STOP_PATIENCE_MS = 15_000
 const REAP_PATIENCE_MS = 5_000
+const LOOK_MS = 500
+/** As many looks as the kernel's own lease gives a process that hangs. */
+const STOPPED_LOOKS = 5
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export async function launch(plan: LaunchPlan): Promise<number> {
@@ -71,7 +74,9 @@ async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'i
   const id = { pid: kernel.pid ?? 0, startTime: startTime(kernel.pid ?? 0) ?? -1 }
   const watchdog = startWatchdog(run.path, id)
   const signals = stopOnSignals(kernel, run.path, plan.say)
+  const watch = endWhenStopped(kernel, plan.say)
   const end = await ended
+  clearInterval(watch)
   signals.dismiss()
   await reap(run.path, plan)
   terminal?.restore()
@@ -128,6 +133,17 @@ function stopOnSignals(kernel: ChildProcess, run: string, say: LaunchPlan['say']
     for (const signal of SIGNALS) process.removeListener(signal, onSignal)
   }
   return { dismiss, stopped: () => asked }
+}
+
+/** Counted in looks and not in time: a launcher that was stopped with its kernel blames nobody. */
+function endWhenStopped(kernel: ChildProcess, say: LaunchPlan['say']): NodeJS.Timeout {
+  let looks = 0
+  return setInterval(() => {
+    looks = isStopped(kernel.pid ?? 0) ? looks + 1 : 0
+    if (looks !== STOPPED_LOOKS) return
+    say('somebody stopped the kernel (SIGSTOP), so that nothing could go on; the system is ended now')
+    kernel.kill('SIGKILL')
+  }, LOOK_MS)
 }
 
 /** Ends what the kernel left: the pids it recorded, and any process whose command line names the run directory. */
