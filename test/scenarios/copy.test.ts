@@ -1,7 +1,7 @@
 /** The promise of the whole: a copy under way survives the death of the disk's driver, then of the file system, unnoticed. */
 import { expect } from 'chai'
 import { isAtLeast } from '../support/scale.ts'
-import { bootSystem, endAllSystems } from '../support/system.ts'
+import { bootSystem, endAllSystems, type System } from '../support/system.ts'
 import { DiskImage, type DiskOptions, hashOf, noise } from './disk-image.ts'
 import { Copy, generationOf } from './watch.ts'
 
@@ -38,7 +38,9 @@ const SMALL = 'A rather long directory name/Ångström & Müller.txt'
 describe('a copy while its drivers are killed', function () {
   this.timeout(180_000)
   let disk: DiskImage
-  afterEach(async () => {
+  let system: System | undefined
+  afterEach(async function () {
+    if (this.currentTest?.state === 'failed') console.log(system?.report())
     await endAllSystems()
     disk?.remove()
   })
@@ -51,7 +53,7 @@ describe('a copy while its drivers are killed', function () {
       disk.put(SOURCE, source)
       disk.put(SMALL, noise(5000, 'small'))
       disk.makeDirectory('Target')
-      const system = await bootSystem({ disk: `ahci:${disk.path}`, slowpath })
+      system = await bootSystem({ disk: `ahci:${disk.path}`, slowpath })
       const lives = [await generationOf(system, 'storahci'), await generationOf(system, 'fatfs')]
 
       const copy = new Copy(system, `copy "${SOURCE.replaceAll('/', '\\')}" \\Target\\copy.bin`, bytes)

@@ -83,7 +83,7 @@ export class System {
   readonly ended: Promise<Ended>
   stderr = ''
   private output = ''
-  private wake: () => void = () => {}
+  private readonly waiting = new Set<() => void>()
   private over = false
   private seen: ProcessId[] = []
   private readonly folder: string
@@ -111,6 +111,10 @@ export class System {
     this.wake()
   }
 
+  private wake(): void {
+    for (const wake of [...this.waiting]) wake()
+  }
+
   /** Everything printed so far. */
   screen(): string {
     return this.output
@@ -124,12 +128,13 @@ export class System {
     for (;;) {
       const match = pattern.exec(this.output.slice(from))
       if (match) return this.output.slice(from, from + match.index + match[0].length)
-      if (this.over) throw new Error(`the system ended before it printed ${pattern}:\n${this.tail()}`)
-      if (Date.now() > limit) throw new Error(`${pattern} was not printed in ${this.patienceMs} ms:\n${this.tail()}`)
+      if (this.over) throw new Error(`the system ended before it printed ${pattern}:\n${this.report()}`)
+      if (Date.now() > limit) throw new Error(`${pattern} was not printed in ${this.patienceMs} ms:\n${this.report()}`)
       await this.change(limit - Date.now())
     }
   }
-  private tail(): string {
+  /** The end of all it said, for a test that failed. */
+  report(): string {
     return `${this.output.slice(-3000)}\n--- stderr\n${this.stderr.slice(-2000)}\n--- logs\n${this.logs()}`
   }
   private logs(): string {
@@ -137,7 +142,7 @@ export class System {
     if (!fs.existsSync(folder)) return ''
     const tails = fs
       .readdirSync(folder)
-      .map((name) => [name, fs.readFileSync(path.join(folder, name), 'utf8').slice(-600)])
+      .map((name) => [name, fs.readFileSync(path.join(folder, name), 'utf8').slice(-2500)])
     return tails
       .filter(([, text]) => text !== '')
       .map(([name, text]) => `${name}: ${text}`)
@@ -145,11 +150,13 @@ export class System {
   }
   private change(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, Math.max(1, milliseconds))
-      this.wake = () => {
+      const wake = () => {
         clearTimeout(timer)
+        this.waiting.delete(wake)
         resolve()
       }
+      const timer = setTimeout(wake, Math.max(1, milliseconds))
+      this.waiting.add(wake)
     })
   }
   async waitForPrompt(): Promise<void> {
@@ -193,7 +200,10 @@ export class System {
     this.seen = [...this.seen, ...this.processes()]
     this.launcher.stdin?.end()
     const late = new Promise<never>((_, reject) =>
-      setTimeout(() => reject(new Error(`no end in ${this.patienceMs} ms:\n${this.tail()}`)), this.patienceMs).unref(),
+      setTimeout(
+        () => reject(new Error(`no end in ${this.patienceMs} ms:\n${this.report()}`)),
+        this.patienceMs,
+      ).unref(),
     )
     return Promise.race([this.ended, late])
   }
