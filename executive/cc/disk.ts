@@ -8,7 +8,7 @@ import { mdlOf } from '../io/irp-checks.ts'
 import type { Disk } from './metadata.ts'
 
 /** One IRP moves this much at most. */
-const TRANSFER_MAX = 256 * 1024
+const TRANSFER_MAX = 1024 * 1024
 const SLOT = 64 * 1024
 const IRP_PAGING_IO = 0x200
 /** CTL_CODE(IOCTL_DISK_BASE, 0x17, METHOD_BUFFERED, FILE_READ_ACCESS). */

@@ -75,13 +75,13 @@ describe('file cache', () => {
   })
   it('reads a cold view once for many readers', async () => {
     const fake = fakeCache()
-    const file = new FakeFile(fake, VIEW_SIZE, MIB)
+    const file = new FakeFile(fake, VIEW_SIZE, 2 * VIEW_SIZE)
     await until(fake.env, Promise.all(Array.from({ length: 10 }, () => file.read(0, PAGE))))
     expect(fake.disk.log).to.have.length(1)
   })
   it('reads ahead of a sequential reader and not of a random one', async () => {
     const fake = fakeCache({ views: 4 })
-    const file = new FakeFile(fake, 3 * VIEW_SIZE, MIB)
+    const file = new FakeFile(fake, 3 * VIEW_SIZE, 4 * VIEW_SIZE)
     await until(fake.env, file.read(8 * PAGE, PAGE))
     expect(fake.disk.log.map((access) => access.length)).to.deep.equal([PAGE])
     await until(fake.env, file.read(9 * PAGE, PAGE))
@@ -232,7 +232,7 @@ describe('file cache', () => {
   it('is a byte array', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 4 }), fc.nat(), async (rounds, seed) => {
-        const fake = fakeCache({ views: 2, seed, diskBytes: 4 * MIB })
+        const fake = fakeCache({ views: 2, seed, diskBytes: 6 * VIEW_SIZE })
         const files = [0, 1].map((i) => new FakeFile(fake, 3 * VIEW_SIZE, 3 * VIEW_SIZE, i * 3 * VIEW_SIZE))
         const models = files.map((file, i) => {
           file.fill(pattern(file.size, i * 100))

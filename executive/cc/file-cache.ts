@@ -64,9 +64,10 @@ export class FileCache implements ViewOwner {
     for (let at = offset; at < offset + length; ) {
       const end = Math.min(offset + length, (Math.floor(at / VIEW_SIZE) + 1) * VIEW_SIZE)
       const index = Math.floor(at / VIEW_SIZE)
-      const view = await this.loaded(index, at - index * VIEW_SIZE, end - index * VIEW_SIZE, sequential)
+      const loading = this.loaded(index, at - index * VIEW_SIZE, end - index * VIEW_SIZE, sequential)
+      if (sequential && (index + 1) * VIEW_SIZE < this.backing.size()) this.prefetch(index + 1)
+      const view = await loading
       try {
-        if (sequential && (index + 1) * VIEW_SIZE < this.backing.size()) this.prefetch(index + 1)
         sink(view.bytes.subarray(at - index * VIEW_SIZE, end - index * VIEW_SIZE), at - offset)
       } finally {
         view.busy--
@@ -96,17 +97,18 @@ export class FileCache implements ViewOwner {
       if (from % PAGE !== 0 && keep(first)) await this.validate(entry, first, first)
       if (to % PAGE !== 0 && keep(last)) await this.validate(entry, last, last)
       while (entry.loading && entry.loading.first <= last && first <= entry.loading.last) await entry.loading.ended
-      this.markWritten(entry.view, first, last)
+      this.markWritten(entry.view, first, last, from, to)
       entry.view.bytes.set(bytes, from)
     } finally {
       entry.view.busy--
     }
   }
-  /** New pages are zero around what is about to be written. */
-  private markWritten(view: View, first: number, last: number): void {
+  /** New pages are zero around what is about to be written, from `from` to `to`. */
+  private markWritten(view: View, first: number, last: number, from: number, to: number): void {
     let fresh = 0
     for (let page = first; page <= last; page++) {
-      if (!(view.pages[page] & VALID)) view.bytes.fill(0, page * PAGE, (page + 1) * PAGE)
+      const partly = page * PAGE < from || (page + 1) * PAGE > to
+      if (partly && !(view.pages[page] & VALID)) view.bytes.fill(0, page * PAGE, (page + 1) * PAGE)
       if (!(view.pages[page] & DIRTY)) fresh++
       view.pages[page] = VALID | DIRTY
     }

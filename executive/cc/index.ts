@@ -23,9 +23,11 @@ import { PAGE, VIEW_PAGES, type View, type ViewOwner, ViewPool } from './views.t
 
 export { type Extent, FileCache } from './file-cache.ts'
 
-/** Views 48 MiB unless the root task's config has `cacheBytes`; bounce pages 2 MiB: the `cache` bank holds both with room to spare. */
-const VIEWS_BYTES = 48 * 1024 * 1024
+/** Views 64 MiB unless the root task's config has `cacheBytes`; bounce pages 2 MiB: the `cache` bank holds both with room to spare. */
+const VIEWS_BYTES = 64 * 1024 * 1024
 const STAGING_BYTES = 2 * 1024 * 1024
+/** So much is worth writing at once: the disk works while the writer goes on. */
+const BEHIND_PAGES = (4 * 1024 * 1024) / PAGE
 /** How long dirty data may wait for the lazy writer. */
 const LAZY_MS = 1000
 /** A range read by a file system in one go at most. */
@@ -130,7 +132,9 @@ export class CacheManager {
   }
   private dirtied(pages: number): void {
     this.dirtyPages += pages
-    if (pages > 0) this.wakeLazyWriter()
+    if (pages <= 0) return
+    this.wakeLazyWriter()
+    if (this.dirtyPages >= BEHIND_PAGES) void this.relieve()
   }
   private wakeLazyWriter(): void {
     this.lazy ??= this.ex.env.clock.alarm(LAZY_MS, () => {

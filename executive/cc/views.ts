@@ -1,5 +1,5 @@
 /**
- * The cache's memory: views of 256 KiB, physically contiguous, each lent to one stretch of one file.
+ * The cache's memory: views of 512 KiB, physically contiguous, each lent to one stretch of one file.
  *
  *   take()      a free view, else the least recently used clean one, busy once for the caller; undefined when there is none
  *   release(v)  back to the free list
@@ -9,7 +9,8 @@
 import type { Memory } from '#sel4/api'
 
 export const PAGE = 4096
-export const VIEW_SIZE = 256 * 1024
+/** A sequential stream makes one request of each view: half as many hops as with NT's 256 KiB. */
+export const VIEW_SIZE = 512 * 1024
 export const VIEW_PAGES = VIEW_SIZE / PAGE
 
 export const VALID = 1

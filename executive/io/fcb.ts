@@ -222,9 +222,9 @@ export class Fcb {
     }
     return clip(this.known, offset, end)
   }
-  /** Asks up to the next megabyte, so that neighbours need not ask again; an answer may be shorter. */
+  /** Asks up to the next 64 MiB, so that neighbours need not ask again; an answer may be shorter. */
   private async fetchExtents(offset: number, length: number): Promise<void> {
-    const around = 1024 * 1024
+    const around = 64 * 1024 * 1024
     const from = offset
     const to = Math.ceil((offset + length) / around) * around
     const file = this.anyOpen()

@@ -12,7 +12,7 @@ import { type Command, CommandError, messageOf, type Shell } from './shell.ts'
 import { systemCommands } from './system.ts'
 
 /** One transfer of copy and type: large enough that a hop costs little, small enough to show progress in a trace. */
-const BUFFER_BYTES = 256 * 1024
+const BUFFER_BYTES = 1024 * 1024
 const RECORDS = 32
 const GENERIC_READ = 0x80000000
 const POWER_OFF = 2
