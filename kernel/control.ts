@@ -32,18 +32,38 @@ function find(kernel: Kernel, name: string | undefined): Process {
   if (!process) throw new Error(`no process ${name}: ${[...kernel.processes.keys()].join(' ')}`)
   return process
 }
+/** `waits`: whose answer each process waits for, oldest call first. A process that is stopped tells nothing. */
 async function ps(kernel: Kernel): Promise<object[]> {
   return Promise.all(
     processList(kernel).map(async (info) => {
-      const counters = await answerOf(kernel, find(kernel, info.name), ASK.counters)
-      return { ...info, counters: counters ?? null }
+      const process = find(kernel, info.name)
+      const { waits, ...counters } = ((await answerOf(kernel, process, ASK.counters)) ?? {}) as Counted
+      const { kind } = process.init
+      return {
+        ...info,
+        kind,
+        counters: waits ? counters : null,
+        waits: waits?.map((call) => waitOf(kernel, call)) ?? null,
+      }
     }),
   )
 }
+interface Counted {
+  readonly waits?: readonly [session: number, call: string][]
+}
+const waitOf = (kernel: Kernel, [session, call]: [number, string]): object => ({
+  for: kernel.sessions.get(session)?.receivers.map(({ name }) => name) ?? [],
+  call,
+})
 /** A stopped process answers nothing: half a second is enough for the others. */
-function answerOf(kernel: Kernel, process: Process, op: number, body: unknown = null): Promise<unknown> {
-  const late = new Promise((resolve) => kernel.host.alarm(500, () => resolve(undefined)))
-  return Promise.race([process.ask(op, body), late])
+async function answerOf(kernel: Kernel, process: Process, op: number, body: unknown = null): Promise<unknown> {
+  let alarm: { cancel(): void } | undefined
+  const late = new Promise((resolve) => {
+    alarm = kernel.host.alarm(500, () => resolve(undefined))
+  })
+  const answer = await Promise.race([process.ask(op, body), late])
+  alarm?.cancel()
+  return answer
 }
 const describe = (cap: Capability): object => ({
   slot: cap.index,
@@ -63,38 +83,40 @@ function caps(kernel: Kernel, name: string | undefined): object[] {
     }
   })
 }
-function kill(kernel: Kernel, { name, signal = 'SIGKILL' }: Request): null {
+function kill(kernel: Kernel, { name, signal = 'SIGKILL' }: Request): object {
   if (!SIGNALS.test(signal)) throw new Error(`no signal ${signal}`)
-  kernel.host.kill(find(kernel, name).pid, signal)
-  return null
+  const { pid, init } = find(kernel, name)
+  kernel.host.kill(pid, signal)
+  return { pid, generation: init.generation }
 }
-/** All processes watch for `ms`; the result is Chrome's trace format, which Perfetto reads. */
+/**
+ * All processes watch for `ms`; the result is what each of them saw. Whoever is born meanwhile watches from birth; who dies
+ * takes along what it saw.
+ */
 async function trace(kernel: Kernel, ms = 1000): Promise<object> {
-  const everyone = [...kernel.processes.values()]
+  if (kernel.tracing) throw new Error('a trace is being recorded already: try again when it is done')
+  if (!Number.isInteger(ms) || ms < 1 || ms > TRACE_MAX_MS)
+    throw new Error(`a trace takes from 1 to ${TRACE_MAX_MS} milliseconds`)
   kernel.tracing = true
-  await Promise.all(everyone.map((process) => answerOf(kernel, process, ASK.trace, true)))
-  await new Promise<void>((resolve) => kernel.host.alarm(Math.min(ms, TRACE_MAX_MS), resolve))
+  await Promise.all([...kernel.processes.values()].map((process) => answerOf(kernel, process, ASK.trace, true)))
+  await new Promise<void>((resolve) => kernel.host.alarm(ms, resolve))
   kernel.tracing = false
-  const events: object[] = []
-  let origin: number | undefined
-  for (const process of everyone) {
-    const spans = ((await answerOf(kernel, process, ASK.spans)) ?? []) as Span[]
-    for (const { start } of spans) origin ??= start
-    void process.ask(ASK.trace, false)
-    events.push({ ph: 'M', name: 'process_name', pid: process.pid, tid: 0, args: { name: process.name } })
-    for (const { name, start, duration, trace: id, span, parent } of spans)
-      events.push({
-        ph: 'X',
-        cat: 'ipc',
-        name,
-        pid: process.pid,
-        tid: 0,
-        ts: Math.round((start - (origin ?? 0)) * 1000),
-        dur: duration * 1000,
-        args: { trace: id, span, parent },
-      })
+  const everyone = [...kernel.processes.values()]
+  const lost = await Promise.all(everyone.map((process) => answerOf(kernel, process, ASK.trace, false)))
+  const spans = await Promise.all(everyone.map((process) => spansOf(kernel, process)))
+  return everyone.map(({ name, pid, init: { generation, kind } }, i) => {
+    const answered = lost[i] !== undefined
+    return { name, pid, generation, kind, answered, lost: lost[i] ?? 0, spans: spans[i] }
+  })
+}
+/** A message holds some of them. */
+async function spansOf(kernel: Kernel, process: Process): Promise<Span[]> {
+  const spans: Span[] = []
+  for (;;) {
+    const some = ((await answerOf(kernel, process, ASK.spans)) ?? []) as Span[]
+    if (!some.length) return spans
+    spans.push(...some)
   }
-  return { traceEvents: events, displayTimeUnit: 'ms' }
 }
 async function maskIrq(kernel: Kernel, { irq, masked }: Request): Promise<null> {
   const line = kernel.machine.irqs.get(irq ?? -1)

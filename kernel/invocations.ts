@@ -234,10 +234,12 @@ const shutdown: Invocation = (kernel, _root, body) => {
   void kernel.shutdown(args.number(0), args.text(1))
   return null
 }
+/** Of /proc/PID/stat: what the kernel has not heard of, or not yet. */
+const HOST_STATES: Readonly<Record<string, string>> = { T: 'stopped', t: 'stopped', Z: 'dead', X: 'dead' }
 export const processList = (kernel: Kernel): ProcessInfo[] =>
   [...kernel.processes.values()].map(({ name, pid, state, init }) => {
-    const { cpuMs, rssKb } = kernel.host.usage(pid) ?? { cpuMs: 0, rssKb: 0 }
-    return { name, pid, generation: init.generation, state, cpuMs, rssKb }
+    const { cpuMs, rssKb, state: host } = kernel.host.usage(pid) ?? { cpuMs: 0, rssKb: 0, state: '' }
+    return { name, pid, generation: init.generation, state: HOST_STATES[host] ?? state, cpuMs, rssKb }
   })
 
 export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invocation>([

@@ -5,6 +5,7 @@
  * unbound. Level: a raise signals and masks until IRQHandler_Ack; still asserted then, it signals again. A line may be
  * shared by devices: it is asserted while any of them asserts it. An MSI vector may go past all this (direct-irq.ts).
  */
+import type { TraceContext } from '../lib/sel4/wire.ts'
 import type { KernelObject } from './cspace.ts'
 import type { Notification } from './notification.ts'
 
@@ -21,6 +22,8 @@ export class Irq implements KernelObject {
   /** A level interrupt delivered and not yet acknowledged. */
   private unacknowledged = false
   private masked = false
+  /** Of what raised it last: goes along with the signal. */
+  private context?: TraceContext
   raised = 0
 
   constructor(id: number, irq: number, trigger: Trigger) {
@@ -31,8 +34,9 @@ export class Irq implements KernelObject {
   describe(): string {
     return `IRQ ${this.irq} (${this.trigger})`
   }
-  raise(source: unknown): void {
+  raise(source: unknown, context?: TraceContext): void {
     this.raised++
+    this.context = context
     this.asserted.add(source)
     this.pending = true
     this.deliver()
@@ -77,7 +81,7 @@ export class Irq implements KernelObject {
     if (!this.pending || this.masked || this.unacknowledged || !this.bound) return
     this.pending = false
     if (this.trigger === 'level') this.unacknowledged = true
-    this.bound.notification.signal(this.bound.badge)
+    this.bound.notification.signal(this.bound.badge, this.context)
   }
 }
 /** The authority to make handlers: one, the root task's. */

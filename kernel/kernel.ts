@@ -11,7 +11,20 @@
 import type { Birth, DeathReport, ManifestView } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import type { BootInfo, MemoryExtent } from '../lib/sel4/transport.ts'
-import { ASK, decodeBody, encode, FLAG, isSound, KIND, labelOf, sequenceOf, sessionOf } from '../lib/sel4/wire.ts'
+import {
+  ASK,
+  contextOf,
+  decodeBody,
+  encode,
+  FLAG,
+  isSound,
+  KIND,
+  labelOf,
+  sequenceOf,
+  sessionOf,
+  type TraceContext,
+  traced,
+} from '../lib/sel4/wire.ts'
 import { type Capability, CNode, isGone, lookup, makeCapability, remove, RIGHT } from './cspace.ts'
 import { Ceiling } from './ceiling.ts'
 import type { Device } from './device.ts'
@@ -210,11 +223,11 @@ export class Kernel {
       case KIND.RESULT:
         return process.answered(sequenceOf(message), decodeBody(message))
       case KIND.IRQ:
-        return this.interrupt(process, labelOf(message), sessionOf(message) === 1)
+        return this.interrupt(process, labelOf(message), sessionOf(message) === 1, carriedBy(message))
       case KIND.WAIT:
         return this.wait(process, message)
       case KIND.SIGNAL:
-        return this.signal(process, sessionOf(message))
+        return this.signal(process, sessionOf(message), carriedBy(message))
       case KIND.FAULT:
         return this.judge(process, sessionOf(message), decodeBody(message))
       case KIND.EPITAPH:
@@ -266,10 +279,10 @@ export class Kernel {
     }
     process.tell(answer)
   }
-  private interrupt(process: Process, index: number, raised: boolean): void {
+  private interrupt(process: Process, index: number, raised: boolean, context: TraceContext | undefined): void {
     const irq = process.init.device?.irqs[index]
     if (!irq) return this.end(process, 'fault', `it raised an interrupt it does not have (${index})`)
-    if (raised) irq.raise(process.init.device)
+    if (raised) irq.raise(process.init.device, context)
     else irq.lower(process.init.device)
   }
   private notificationAt(process: Process, cptr: number, right: number): { object: Notification; badge: number } {
@@ -282,17 +295,19 @@ export class Kernel {
     const cptr = sessionOf(message)
     try {
       const { object } = this.notificationAt(process, cptr, RIGHT.read)
-      object.wait({ process, deliver: (word) => process.tell(encode(KIND.NOTIFY, 0, word, cptr, sequence, null)) })
+      const deliver = (word: number, context: TraceContext | undefined) =>
+        process.tell(encode(KIND.NOTIFY, 0, word, cptr, sequence, null, context))
+      object.wait({ process, deliver })
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error
       process.tell(encode(KIND.NOTIFY, FLAG.ERROR, error.code, cptr, sequence, null))
     }
   }
   /** Like seL4's: a signal without the capability does nothing. */
-  private signal(process: Process, cptr: number): void {
+  private signal(process: Process, cptr: number, context: TraceContext | undefined): void {
     try {
       const { object, badge } = this.notificationAt(process, cptr, RIGHT.write)
-      object.signal(badge)
+      object.signal(badge, context)
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error
       this.host.log('warn', `${process.name} signalled what it may not`, { cptr })
@@ -409,3 +424,5 @@ export class Kernel {
     this.host.ended(code, reason)
   }
 }
+const carriedBy = (message: Buffer): TraceContext | undefined =>
+  traced(message) ? Uint8Array.from(contextOf(message)) : undefined

@@ -30,8 +30,8 @@ export async function callControl(run: string, op: ControlOp, fields: object = {
 }
 function exchange(socketPath: string, request: string, patienceMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(socketPath)
-    let text = ''
+    const socket = net.connect(socketPath).setEncoding('utf8')
+    const parts: string[] = []
     const end = (settle: () => void) => {
       socket.destroy()
       settle()
@@ -41,9 +41,10 @@ function exchange(socketPath: string, request: string, patienceMs: number): Prom
     socket.on('close', () => reject(new UserError('the system ended before it answered', 1)))
     socket.on('connect', () => socket.write(request))
     socket.on('data', (data) => {
-      text += data.toString()
-      const newline = text.indexOf('\n')
-      if (newline >= 0) end(() => resolve(text.slice(0, newline)))
+      const part = data.toString()
+      const newline = part.indexOf('\n')
+      parts.push(newline < 0 ? part : part.slice(0, newline))
+      if (newline >= 0) end(() => resolve(parts.join('')))
     })
   })
 }

@@ -17,6 +17,7 @@ import type { COMMIT, Parameters, Response } from '#contracts/wdm'
 import { IRP_MJ, IRP_MN, NOTIFY } from '#contracts/wdm'
 import type { Of } from '#contracts/field'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
+import type { Trace, TraceContext } from '#sel4/api'
 import type { Executive } from '../executive.ts'
 import type { Process } from '../ps/process.ts'
 import { Deadlines, patienceOf } from './deadline.ts'
@@ -79,6 +80,8 @@ export interface Level extends Delivery {
   /** The driver's life the packet was queued for. */
   life: number
   context: { leave(): void } | undefined
+  /** What made it, while somebody watches. */
+  readonly trace: TraceContext | undefined
 }
 export class Irp {
   readonly id: number
@@ -142,6 +145,9 @@ export class IrpTable {
       cancel: (irp) => this.sendCancel(irp),
       hung: (irp, driver) => this.fault(driver, `silent for too long about IRP ${irp.id}`),
     })
+  }
+  private get trace(): Trace | undefined {
+    return this.ex.env.sel4.trace
   }
   get size(): number {
     return this.irps.size
@@ -245,6 +251,7 @@ export class IrpTable {
     }
     const level: Level = {
       ...view,
+      trace: this.trace?.current(),
       driver,
       notify: 0,
       waiting: false,
@@ -287,6 +294,7 @@ export class IrpTable {
         Mdl: mdl && sliceMdl(mdl, level.offset, level.length),
         OutputLength: request.outputLength ?? 0,
         RequestorMode: requestor === 'system' ? 0 : requestor.pid,
+        Trace: level.trace,
       },
       level,
       request.recovery === true,
@@ -403,6 +411,7 @@ export class IrpTable {
         Status: outcome.Status,
         Information: outcome.Information,
         Response,
+        Trace: this.trace?.current(),
       },
       undefined,
       irp.request.recovery === true,
@@ -448,7 +457,12 @@ export class IrpTable {
     const { Status, Information } = final
     const Response = this.visible(driver, final.response)
     // Urgent: a driver that is being started again waits for its own requests in DriverEntry, AddDevice and START.
-    driver.send({ kind: 'IoCompleted', Id: irp.localId, Local: true, Status, Information, Response }, undefined, true)
+    const Trace = this.trace?.current()
+    driver.send(
+      { kind: 'IoCompleted', Id: irp.localId, Local: true, Status, Information, Response, Trace },
+      undefined,
+      true,
+    )
   }
 
   // ---------------------------------------------------------------- cancelling

@@ -5,9 +5,9 @@
  * A refusal the contract declares is answered; a packet that lies ends the driver (irp.ts).
  */
 import type { Handlers } from '#contracts/interface'
-import type { DriverPacket, WdmServices } from '#contracts/wdm'
-import { NT_STATUS, StatusError } from '#rtl'
-import type { Caller } from '#sel4/api'
+import { type DriverPacket, majorName, type WdmServices } from '#contracts/wdm'
+import { NT_STATUS, StatusError, statusName } from '#rtl'
+import type { Caller, TraceContext } from '#sel4/api'
 import type { Executive } from '../executive.ts'
 import { DeviceObject } from './device.ts'
 import type { DriverObject } from './driver.ts'
@@ -58,24 +58,41 @@ function packetHandlers(ex: Executive): Part<'WdmRequestIoPackets' | 'WdmSubmitI
   }
 }
 function take(ex: Executive, driver: DriverObject, packets: readonly DriverPacket[]): void {
-  const { irps } = ex.io
+  const { trace } = ex.env.sel4
   for (const packet of packets) {
     if (driver.faulted) return
-    switch (packet.kind) {
-      case 'Complete':
-        irps.complete(driver, packet)
-        break
-      case 'Forward':
-        irps.forward(driver, packet)
-        break
-      case 'NewRequest':
-        irps.newRequest(driver, packet)
-        break
-      case 'CancelRequest':
-        irps.cancelRequest(driver, packet.LocalId)
-        break
-    }
+    const handle = () => takeOne(ex, driver, packet)
+    if (trace?.enabled) trace.span(titleOf(driver, packet), traceOf(packet), detailOf(driver, packet), handle)
+    else handle()
   }
+}
+function takeOne(ex: Executive, driver: DriverObject, packet: DriverPacket): void {
+  const { irps } = ex.io
+  switch (packet.kind) {
+    case 'Complete':
+      return irps.complete(driver, packet)
+    case 'Forward':
+      return irps.forward(driver, packet)
+    case 'NewRequest':
+      return irps.newRequest(driver, packet)
+    case 'CancelRequest':
+      return irps.cancelRequest(driver, packet.LocalId)
+  }
+}
+
+// ---------------------------------------- packets as a trace shows them
+const traceOf = (packet: DriverPacket): TraceContext | undefined =>
+  packet.kind === 'CancelRequest' ? undefined : packet.Trace
+function titleOf(driver: DriverObject, packet: DriverPacket): string {
+  const major = 'MajorFunction' in packet ? packet.MajorFunction : majorHeld(driver, packet)
+  return major === undefined ? packet.kind : `${packet.kind} ${majorName(major)}`
+}
+const majorHeld = (driver: DriverObject, packet: DriverPacket): number | undefined =>
+  packet.kind === 'Complete' ? driver.irps.get(packet.Id)?.holder?.major : undefined
+function detailOf({ name }: DriverObject, packet: DriverPacket): object {
+  if (packet.kind === 'Complete') return { from: name, Id: packet.Id, Status: statusName(packet.Status) }
+  if (packet.kind === 'CancelRequest') return { from: name, LocalId: packet.LocalId }
+  return { from: name, Device: packet.Device, Parameters: packet.Parameters }
 }
 
 // -------------------------------------------------------------------- devices

@@ -19,6 +19,8 @@ export interface MethodSpec {
   readonly errors: readonly StatusName[]
   /** What the caller gets when the server dies before answering. */
   readonly onServerDeath: StatusName
+  /** Its answer comes when there is something to tell: a tracer shows the asking, not the waiting. */
+  readonly parks?: boolean
 }
 export interface Method<S extends MethodSpec = MethodSpec> {
   readonly name: string

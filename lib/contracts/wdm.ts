@@ -44,6 +44,12 @@ export const IRP_MJ = {
   /** Private: where on the volume a file's bytes are; what the cache reads and writes by. */
   IRP_MJ_QUERY_EXTENTS: 0x1d,
 } as const
+const MAJOR_NAMES = new Map<number, string>(
+  Object.entries(IRP_MJ)
+    .filter(([name]) => name !== 'IRP_MJ_MAXIMUM_FUNCTION')
+    .map(([name, number]) => [number, name]),
+)
+export const majorName = (major: number): string => MAJOR_NAMES.get(major) ?? `IRP_MJ 0x${major.toString(16)}`
 export const IRP_MN = {
   IRP_MN_START_DEVICE: 0x00,
   IRP_MN_QUERY_REMOVE_DEVICE: 0x01,
@@ -213,6 +219,8 @@ export const COMMIT = STRUCT('COMMIT', {
 export const NOTIFY = { OnSuccess: 1, OnError: 2, OnCancel: 4 } as const
 
 // ---------------------------------------------------------------- packets
+/** The trace context of what made this packet, while somebody watches; judged by nobody, shown to people. */
+const TRACE = OPTIONAL(BYTES(24))
 export const SERVER_PACKET = VARIANT('SERVER_PACKET', {
   Request: STRUCT('Request', {
     Id: ULONG,
@@ -230,6 +238,7 @@ export const SERVER_PACKET = VARIANT('SERVER_PACKET', {
     OutputLength: ULONG,
     /** Process id of the thread that asked; 0 the system. */
     RequestorMode: ULONG,
+    Trace: TRACE,
   }),
   Cancel: STRUCT('Cancel', { Id: ULONG }),
   /** Answer to NewRequest (Id = its LocalId, Local true) or to a Forward with notice (Local false). */
@@ -239,6 +248,7 @@ export const SERVER_PACKET = VARIANT('SERVER_PACKET', {
     Status: NTSTATUS,
     Information: ULONG_PTR,
     Response: OPTIONAL(RESPONSE),
+    Trace: TRACE,
   }),
   /**
    * A forwarded IRP ended as its forwarder did not want to be told (NOTIFY): forget it. Travels only beside other packets, or in
@@ -261,6 +271,7 @@ export const DRIVER_PACKET = VARIANT('DRIVER_PACKET', {
     Information: ULONG_PTR,
     Response: OPTIONAL(RESPONSE),
     Commit: OPTIONAL(COMMIT),
+    Trace: TRACE,
   }),
   Forward: STRUCT('Forward', {
     Id: ULONG,
@@ -274,6 +285,7 @@ export const DRIVER_PACKET = VARIANT('DRIVER_PACKET', {
     BufferLength: ULONG,
     /** NOTIFY bits; 0: this driver hears no more of the IRP. */
     Notify: UCHAR,
+    Trace: TRACE,
   }),
   NewRequest: STRUCT('NewRequest', {
     /** The driver's own number, unique among its outstanding ones. */
@@ -286,6 +298,7 @@ export const DRIVER_PACKET = VARIANT('DRIVER_PACKET', {
     Input: OPTIONAL(BYTES()),
     Buffer: BUFFER,
     OutputLength: ULONG,
+    Trace: TRACE,
   }),
   /** IoCancelIrp on a NewRequest. */
   CancelRequest: STRUCT('CancelRequest', { LocalId: ULONG }),
@@ -313,7 +326,7 @@ export const WdmServices = INTERFACE('WdmServices', {
     doc: 'Hands in the driver\'s packets, in order, and takes the next ones. With Wait the answer comes when there is at least one; the first such call tells the Executive that DriverEntry has succeeded. One call with Wait may be outstanding.',
     in: { Packets: ARRAY(DRIVER_PACKET, PACKETS_MAX), Wait: BOOLEAN },
     out: { Packets: ARRAY(SERVER_PACKET, PACKETS_MAX) },
-    errors: [], onServerDeath: gone,
+    errors: [], onServerDeath: gone, parks: true,
   },
   WdmSubmitIoPackets: {
     doc: 'Hands in packets without taking any: what a DPC or work item completed while the pull is parked. Sent without waiting for an answer.',

@@ -87,7 +87,36 @@ export interface Answer {
   readonly body: unknown
 }
 
+/** A trace context as it travels: 16 bytes name the request, 8 the span that caused what follows. */
+export type TraceContext = Uint8Array
+/** A span under way. */
+export interface OpenSpan {
+  readonly context: TraceContext
+  end(args?: object): void
+}
+/**
+ * Watching: what this process does becomes spans of the request it is done for. Whoever hands work on in a message takes
+ * current() along; whoever takes it up begins a span under it. Test `enabled` first, so that nothing is done for nobody.
+ */
+export interface Trace {
+  readonly enabled: boolean
+  /** The context of what runs now; undefined while nobody watches. */
+  current(): TraceContext | undefined
+  /** For work that began under `context` and is handed on now: the current context if it is of the same request, else that one. */
+  currentOf(context: TraceContext | undefined): TraceContext | undefined
+  begin(name: string, parent?: TraceContext, args?: object): OpenSpan
+  within<T>(span: OpenSpan, work: () => T): T
+  /** begin, within and end; a promise ends it when it settles. */
+  span<T>(name: string, parent: TraceContext | undefined, args: object | undefined, work: () => T): T
+  /** More to be shown with the span that is current. */
+  note(args: object): void
+}
+
 export interface Sel4 {
+  /** Absent where nothing is ever watched. */
+  readonly trace?: Trace
+  /** What the last wait for a notification was ended by: the context of the interrupt or signal. */
+  signalledBy?(notification: CPtr): TraceContext | undefined
   /** Sends and waits for the answer. Rejects with Sel4Error(serverDied) when the server dies meanwhile. */
   call(endpoint: CPtr, label: number, body: unknown): Promise<Answer>
   /** Completes when the message has been taken into the receiver's bounded queue. */

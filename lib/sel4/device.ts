@@ -57,7 +57,12 @@ export class DeviceMachine implements Machine {
     }
   }
   private raise(index: number): void {
-    if (!this.runtime.interrupt(index)) this.runtime.tell(KIND.IRQ, index, 1, null)
+    if (this.runtime.interrupt(index)) return
+    const { tracer } = this.runtime
+    if (!tracer.enabled) return this.runtime.tell(KIND.IRQ, index, 1, null)
+    const span = tracer.begin('→ interrupt', tracer.current(), { index })
+    this.runtime.tell(KIND.IRQ, index, 1, null, span.context)
+    span.end()
   }
   /** Only messages go directly, and a message is over when it is sent. */
   private lower(index: number): void {
@@ -73,7 +78,7 @@ export class DeviceMachine implements Machine {
     const changes: (() => void)[] = []
     this.changes = changes
     try {
-      this.frames[region].drain((offset, value) => chip.mmioWrite?.(region, offset, value))
+      this.take(chip, region)
     } finally {
       this.changes = undefined
       for (const change of changes) change()
@@ -120,6 +125,7 @@ export class DeviceMachine implements Machine {
     if (isOut && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** (8 * width)))
       return this.refuse(session, message)
     if (isOut) chip.portOut?.(port, width, value as number)
+    if (isOut && this.runtime.tracer.enabled) this.runtime.tracer.note({ value })
     const read = isOut ? null : (chip.portIn?.(port, width) ?? 2 ** (8 * width) - 1) >>> 0
     this.runtime.answerSession(session, 0, 0, sequenceOf(message), read)
   }
@@ -134,5 +140,15 @@ export class DeviceMachine implements Machine {
     if (offset !== PUSH_ONLY && (offset >= session.info.last || offset % 4)) return this.refuse(session, message)
     const value = offset === PUSH_ONLY ? null : (chip.mmioRead?.(region, offset) ?? 0xffffffff) >>> 0
     this.runtime.answerSession(session, 0, 0, sequenceOf(message), value)
+  }
+  /** Posted writes reach the chip; shown with what pushed them while somebody watches. */
+  private take(chip: Chip, region: number): void {
+    const { tracer } = this.runtime
+    const writes: string[] = []
+    this.frames[region].drain((offset, value) => {
+      if (tracer.enabled) writes.push(`0x${offset.toString(16)}=0x${value.toString(16)}`)
+      chip.mmioWrite?.(region, offset, value)
+    })
+    if (writes.length > 0) tracer.note({ writes })
   }
 }

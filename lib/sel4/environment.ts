@@ -15,6 +15,8 @@ export interface Surroundings {
   readonly transport: ProcessTransport
   readonly clock: Clock
   readonly random: Random
+  /** Milliseconds of a clock that all processes of one machine share, for traces; absent: the time of day. */
+  readonly sharedClock?: () => number
   readonly logFor: (name: string) => Log
   readonly exit: (code: number, epitaph: string | undefined, runtime: Runtime) => never
   /** An error of ours outside main's own promise. */
@@ -27,7 +29,7 @@ export function connect(around: Surroundings): Promise<Environment> {
     const runtime: Runtime = new Runtime(
       transport,
       (error) => around.die(error, runtime),
-      () => clock.systemTime() / 10_000,
+      around.sharedClock ?? (() => clock.systemTime() / 10_000),
       () => random.next(),
     )
     let booted = false

@@ -45,13 +45,7 @@ export class MappedRegisters implements Registers {
     if (this.overflow.length || this.stale()) await this.push()
     const published = this.shared.readPublished(offset)
     if (published !== undefined) return published
-    const { body } = await this.runtime.request(
-      this.route.cptr,
-      KIND.MMIO_READ,
-      offset,
-      null,
-      this.runtime.tracer.current(),
-    )
+    const { body } = await this.runtime.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
     return body as number
   }
   async flush(): Promise<void> {
@@ -67,7 +61,7 @@ export class MappedRegisters implements Registers {
     return this.route.session !== this.session
   }
   private async request(offset: number): Promise<void> {
-    await this.runtime.request(this.route.cptr, KIND.MMIO_READ, offset, null)
+    await this.runtime.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
   }
   /** One doorbell after everything this turn posts. */
   private ring(): void {

@@ -15,11 +15,11 @@
  * Never decides about authority: it uses what the kernel opened, and refuses what the kernel did not announce.
  */
 import { MalformedError } from '#contracts/field'
-import type { Client, Handlers, Interface } from '#contracts/interface'
-import { StatusError } from '#rtl'
+import type { Client, Handlers, Interface, Method } from '#contracts/interface'
+import { StatusError, statusName } from '#rtl'
 import type { Answer, Caller, CPtr, Received, Registers, ReplyHandle, Sel4 } from './api.ts'
 import { SEL4_ERROR, Sel4Error, type Sel4ErrorName } from './api.ts'
-import { MappedRegisters } from './registers.ts'
+import { MappedRegisters, PUSH_ONLY } from './registers.ts'
 import { makeClient, ServiceTable } from './stub.ts'
 import { Tracer } from './tracer.ts'
 import type { PeerLink, ProcessTransport, RouteInfo, SessionInfo } from './transport.ts'
@@ -48,6 +48,16 @@ export const sel4Error = (code: number, detail?: unknown): Sel4Error =>
   new Sel4Error(ERROR_NAMES.get(code) ?? 'seL4_InvalidArgument', typeof detail === 'string' ? detail : undefined)
 /** Closed sessions remembered, so that messages already under way are refused and not taken for a lie. */
 const TOMBSTONES_MAX = 4096
+/** A process is known by what it waits for longest. */
+const WAITS_SHOWN = 4
+/** What an access is called where it is shown. */
+const ACCESS: Readonly<Record<number, string>> = {
+  [KIND.PORT_IN]: 'PORT_IN',
+  [KIND.PORT_OUT]: 'PORT_OUT',
+  [KIND.MMIO_READ]: 'MMIO_READ',
+  [KIND.DOORBELL]: 'DOORBELL',
+  [KIND.IRQ]: 'interrupt',
+}
 
 /** A request on its way along a route. */
 interface Pending {
@@ -135,6 +145,8 @@ export class Runtime implements Sel4 {
   private readonly waitAt = new Map<CPtr, number>()
   /** Signals nobody has waited for. */
   private readonly latched = new Map<CPtr, number>()
+  /** What woke whoever waited for a notification last, while somebody watches. */
+  private readonly signals = new Map<CPtr, Uint8Array>()
   private readonly mapped: MappedRegisters[] = []
   private sequence = 0
 
@@ -149,7 +161,7 @@ export class Runtime implements Sel4 {
     this.asked.set(ASK.routeClosed, (body) => this.routesClosed(body as [number[], string, boolean]))
     this.asked.set(ASK.irqRoute, (body) => this.irqRouted(body as [number, RouteInfo]))
     this.asked.set(ASK.barrier, () => null)
-    this.asked.set(ASK.counters, () => ({ ...this.counters, queued: this.queued() }))
+    this.asked.set(ASK.counters, () => ({ ...this.counters, queued: this.queued(), waits: this.waitsFor() }))
     this.asked.set(ASK.trace, (body) => this.tracer.enable(body === true))
     this.asked.set(ASK.spans, () => this.tracer.take())
   }
@@ -167,8 +179,8 @@ export class Runtime implements Sel4 {
   whenAsked(ask: number, handler: Ask): void {
     this.asked.set(ask, handler)
   }
-  tell(kind: number, label: number, session: number, body: unknown): void {
-    this.transport.gate(encode(kind, 0, label, session, 0, body))
+  tell(kind: number, label: number, session: number, body: unknown, context?: Uint8Array): void {
+    this.transport.gate(encode(kind, 0, label, session, 0, body, context))
   }
 
   onGate(message: Buffer): void {
@@ -213,13 +225,23 @@ export class Runtime implements Sel4 {
     return queued
   }
 
+  /** For people: the oldest calls nobody has answered yet, each with its session. */
+  private waitsFor(): [number, string][] {
+    const pending = [this.kernelLink, ...this.links.values()].flatMap((link) => [...link.pending.values()])
+    const calls = pending.filter(({ message }) => message[0] === KIND.CALL).slice(0, WAITS_SHOWN)
+    return calls.map(({ message }) => [sessionOf(message), this.tracer.nameOf(labelOf(message))])
+  }
+  get trace(): Tracer {
+    return this.tracer
+  }
+
   // ------------------------------------------------------------ out: routes
 
-  call(endpoint: CPtr, label: number, body: unknown): Promise<Answer> {
+  call(endpoint: CPtr, label: number, body: unknown, method?: Method, args?: object): Promise<Answer> {
     this.counters.calls++
-    return this.tracer.enabled
-      ? this.tracer.call(label, (context) => this.request(endpoint, KIND.CALL, label, body, context))
-      : this.request(endpoint, KIND.CALL, label, body)
+    if (!this.tracer.enabled) return this.request(endpoint, KIND.CALL, label, body)
+    const send = (context: Uint8Array) => this.request(endpoint, KIND.CALL, label, body, context)
+    return this.tracer.call(method?.name ?? this.tracer.nameOf(label), args, send, method?.spec.parks)
   }
   async send(endpoint: CPtr, label: number, body: unknown): Promise<void> {
     await this.request(endpoint, KIND.SEND, label, body, this.tracer.current())
@@ -235,7 +257,18 @@ export class Runtime implements Sel4 {
   }
   /** A one-way message that needs no credit: the receiver keeps nothing of it. Nothing when the route is not open. */
   nudge(route: Route, kind: number): void {
-    if (route.state === 'open') this.post(route, encode(kind, 0, 0, route.session, 0, null))
+    if (route.state !== 'open') return
+    const nudge = (context?: Uint8Array) => this.post(route, encode(kind, 0, 0, route.session, 0, null, context))
+    if (!this.tracer.enabled) return nudge()
+    const span = this.tracer.begin(`→ ${ACCESS[kind]}`, this.tracer.current())
+    nudge(span.context)
+    span.end()
+  }
+  /** An access to a register: a request with a span of its own while somebody watches. */
+  reach(cptr: CPtr, kind: number, label: number, value: number | null): Promise<Answer> {
+    if (!this.tracer.enabled) return this.request(cptr, kind, label, value)
+    const send = (context: Uint8Array) => this.request(cptr, kind, label, value, context)
+    return this.tracer.call(accessName(kind, label), value === null ? undefined : { value }, send)
   }
   /** A device's line: its driver's session, opened by the kernel. Its key is no capability's. */
   private irqRouted([index, info]: [number, RouteInfo]): null {
@@ -435,8 +468,8 @@ export class Runtime implements Sel4 {
     if (!session || (identity ? !session.identity.equals(identity) : session.identity.length !== 0))
       return this.stranger(identity, message)
     if (!isSound(message)) return this.fault(session.info.session, message)
-    if (message[0] === KIND.IRQ && session.info.target === 'irq') return this.interrupted(session)
-    if (message[0] === KIND.DOORBELL && !session.inbox) return this.deviceAccess?.(session, message)
+    if (message[0] === KIND.IRQ && session.info.target === 'irq') return this.interrupted(session, message)
+    if (message[0] === KIND.DOORBELL && !session.inbox) return this.reached(session, message)
     if (++session.outstanding > session.info.window) return this.reject(session, message)
     if (message[0] !== KIND.CALL && message[0] !== KIND.SEND) return this.access(session, message)
     if (!session.inbox) return this.reject(session, message)
@@ -444,7 +477,13 @@ export class Runtime implements Sel4 {
   }
   private access(session: InSession, message: Buffer): void {
     if (session.inbox || !this.deviceAccess) return this.reject(session, message)
-    this.deviceAccess(session, message)
+    this.reached(session, message)
+  }
+  private reached(session: InSession, message: Buffer): void {
+    if (!this.tracer.enabled) return this.deviceAccess?.(session, message)
+    const parent = traced(message) ? contextOf(message) : undefined
+    const name = accessName(message[0], labelOf(message))
+    this.tracer.span(name, parent, undefined, () => this.deviceAccess?.(session, message))
   }
   /** Well-formed, but not what this session is for: answered, so that nobody waits, and reported. */
   reject(session: InSession, message: Buffer): void {
@@ -475,7 +514,7 @@ export class Runtime implements Sel4 {
   private deliver(session: InSession, inbox: Inbox, message: Buffer): void {
     const context = traced(message) ? contextOf(message) : undefined
     const reply = message[0] === KIND.CALL ? new ReplyTo(sequenceOf(message), session, context) : undefined
-    if (inbox.table) return this.serveOne(inbox.table, session, message, reply)
+    if (inbox.table) return this.serveOne(inbox.table, session, message, reply, context)
     const received = { badge: session.info.badge, label: labelOf(message), body: decodeBody(message), reply }
     const { waiter } = inbox
     if (!waiter) return void inbox.queue.push({ received, session })
@@ -491,7 +530,13 @@ export class Runtime implements Sel4 {
     this.answerMessage(session.identity, encode(KIND.CREDIT, 0, session.taken, session.info.session, 0, null))
     session.taken = 0
   }
-  private serveOne(table: ServiceTable, session: InSession, message: Buffer, reply: ReplyTo | undefined): void {
+  private serveOne(
+    table: ServiceTable,
+    session: InSession,
+    message: Buffer,
+    reply: ReplyTo | undefined,
+    context: Uint8Array | undefined,
+  ): void {
     const label = labelOf(message)
     let accepted: ReturnType<ServiceTable['accept']>
     try {
@@ -503,8 +548,9 @@ export class Runtime implements Sel4 {
     }
     const caller: Caller = { badge: session.info.badge, reply }
     const run = () => this.run(table, accepted, caller, session, reply)
-    if (this.tracer.enabled) this.tracer.serve(table.nameOf(label), reply?.context, run)
-    else run()
+    if (!this.tracer.enabled) return void run()
+    const { method } = accepted.entry
+    this.tracer.span(method.name, context, accepted.args as object, run, method.spec.parks)
   }
   private run(
     table: ServiceTable,
@@ -529,8 +575,9 @@ export class Runtime implements Sel4 {
     else if (!reply.used) this.reply(reply, label, body)
   }
   private failed(session: InSession, reply: ReplyTo | undefined, error: unknown): void {
-    if (error instanceof StatusError) this.finish(session, reply, error.status, null)
-    else this.die(error)
+    if (!(error instanceof StatusError)) return this.die(error)
+    if (this.tracer.enabled) this.tracer.note({ status: statusName(error.status) })
+    this.finish(session, reply, error.status, null)
   }
 
   private bind(endpoint: CPtr): Promise<Inbox> {
@@ -606,7 +653,7 @@ export class Runtime implements Sel4 {
   // ------------------------------------------------------------ notifications, interrupts, hardware
 
   async signal(notification: CPtr): Promise<void> {
-    this.tell(KIND.SIGNAL, 0, notification, null)
+    this.tell(KIND.SIGNAL, 0, notification, null, this.tracer.current())
   }
   wait(notification: CPtr): Promise<number> {
     const word = this.latched.get(notification)
@@ -624,12 +671,16 @@ export class Runtime implements Sel4 {
     })
   }
   /** A device's interrupt, from the device itself: as the kernel's NOTIFY, which stays asked for. */
-  private interrupted({ info: { object: notification, badge } }: InSession): void {
+  private interrupted({ info: { object: notification, badge } }: InSession, message: Buffer): void {
+    this.remember(notification, message)
     const sequence = this.waitAt.get(notification) ?? -1
     const wait = this.waits.get(sequence)
     if (!wait) return this.latch(notification, badge)
     this.waits.delete(sequence)
     wait.resolve(badge)
+  }
+  private remember(notification: CPtr, message: Buffer): void {
+    if (this.tracer.enabled && traced(message)) this.signals.set(notification, Uint8Array.from(contextOf(message)))
   }
   private latch(notification: CPtr, word: number): void {
     this.latched.set(notification, ((this.latched.get(notification) ?? 0) | word) >>> 0)
@@ -637,6 +688,7 @@ export class Runtime implements Sel4 {
   private notified(message: Buffer): void {
     const sequence = sequenceOf(message)
     const notification = sessionOf(message)
+    this.remember(notification, message)
     if (this.waitAt.get(notification) === sequence) this.waitAt.delete(notification)
     const wait = this.waits.get(sequence)
     if (!wait) return flagsOf(message) & FLAG.ERROR ? undefined : this.latch(notification, labelOf(message))
@@ -644,16 +696,21 @@ export class Runtime implements Sel4 {
     if (flagsOf(message) & FLAG.ERROR) wait.reject(sel4Error(labelOf(message)))
     else wait.resolve(labelOf(message))
   }
+  signalledBy(notification: CPtr): Uint8Array | undefined {
+    const context = this.signals.get(notification)
+    this.signals.delete(notification)
+    return context
+  }
   client<I extends Interface<any>>(iface: I, endpoint: CPtr): Client<I> {
     for (const method of iface.byLabel.values()) this.tracer.learn(method.label, method.name)
-    return makeClient((to, label, body) => this.call(to, label, body), iface, endpoint)
+    return makeClient((to, label, body, method, args) => this.call(to, label, body, method, args), iface, endpoint)
   }
   async portIn(ioPort: CPtr, port: number, width: 1 | 2 | 4): Promise<number> {
-    const { body } = await this.request(ioPort, KIND.PORT_IN, portLabel(port, width), null, this.tracer.current())
+    const { body } = await this.reach(ioPort, KIND.PORT_IN, portLabel(port, width), null)
     return body as number
   }
   async portOut(ioPort: CPtr, port: number, width: 1 | 2 | 4, value: number): Promise<void> {
-    await this.request(ioPort, KIND.PORT_OUT, portLabel(port, width), value >>> 0, this.tracer.current())
+    await this.reach(ioPort, KIND.PORT_OUT, portLabel(port, width), value >>> 0)
   }
   async mapDevice(deviceFrame: CPtr): Promise<Registers> {
     const route = await this.openRoute(deviceFrame)
@@ -683,3 +740,9 @@ const irqKey = (index: number): CPtr => -1 - index
 const expectsAnswer = (message: Buffer): boolean =>
   message[0] !== KIND.SEND && message[0] !== KIND.DOORBELL && message[0] !== KIND.IRQ
 const portLabel = (port: number, width: number): number => (port & 0xffff) | (width << 16)
+function accessName(kind: number, label: number): string {
+  const hex = (value: number) => `0x${value.toString(16)}`
+  if (kind === KIND.DOORBELL) return ACCESS[kind]
+  if (kind === KIND.MMIO_READ) return label === PUSH_ONLY ? 'MMIO_PUSH' : `${ACCESS[kind]} ${hex(label)}`
+  return `${ACCESS[kind]} ${hex(label & 0xffff)}`
+}

@@ -88,6 +88,7 @@ async function run(main: Main, transport: ZeromqTransport, ending: Ending): Prom
   const env: Environment = await connect({
     transport,
     clock: hostClock(),
+    sharedClock: () => Number(process.hrtime.bigint()) / 1e6,
     random: { next: () => randomInt(0x1_0000_0000) },
     logFor: hostLog,
     die: (error: unknown, _runtime: Runtime) => ending.broken(error),

@@ -13,7 +13,7 @@ import { NT_STATUS, StatusError } from '#rtl'
 import type { Answer, Caller, CPtr } from './api.ts'
 import { SEL4_ERROR, Sel4Error } from './api.ts'
 
-type Call = (endpoint: CPtr, label: number, body: unknown) => Promise<Answer>
+type Call = (endpoint: CPtr, label: number, body: unknown, method: Method, args: object) => Promise<Answer>
 export interface Part {
   readonly iface: Interface<any>
   readonly handlers: Record<string, (args: never, caller: Caller) => unknown>
@@ -31,7 +31,7 @@ export function makeClient<I extends Interface<any>>(call: Call, iface: I, endpo
     client[method.name] = async (args) => {
       let answer: Answer
       try {
-        answer = await call(endpoint, method.label, toWire(method.in, args as never))
+        answer = await call(endpoint, method.label, toWire(method.in, args as never), method, args)
       } catch (error) {
         throw deathOf(method, error)
       }

@@ -21,6 +21,7 @@ import {
   type StackLocation,
   sliceBuffer,
 } from './irp.ts'
+import { departed, left, traceOf } from './watching.ts'
 
 // ---------------------------------------------------------------- down
 
@@ -105,9 +106,11 @@ function forward(irp: Irp, device: DEVICE_OBJECT, location: StackLocation): void
     BufferOffset: window.offset,
     BufferLength: window.length,
     Notify: notify,
+    Trace: traceOf(irp),
   })
   irp.state = notify ? 'forwarded' : 'done'
   if (!notify) host.held.delete(Id)
+  if (!(notify & NOTIFY.OnSuccess)) left(irp, true)
 }
 
 const EITHER_END = NOTIFY.OnSuccess | NOTIFY.OnError
@@ -134,6 +137,7 @@ function request(irp: Irp, device: DEVICE_OBJECT, location: StackLocation): void
   irp.id = host.nextLocalId()
   host.requests.set(irp.id, irp)
   irp.state = 'forwarded'
+  departed(irp, location)
   host.outbox.post({
     kind: 'NewRequest',
     ...common(irp, device, location),
@@ -141,6 +145,7 @@ function request(irp: Irp, device: DEVICE_OBJECT, location: StackLocation): void
     Input: irp.SystemBuffer,
     Buffer: sliceBuffer(irp.buffer, irp.window),
     OutputLength: irp.OutputLength,
+    Trace: irp.span?.context,
   })
 }
 
@@ -217,10 +222,11 @@ function finish(irp: Irp): void {
       host.files.delete(FileObject.number)
     const Response = irp.response
     host.outbox.post(
-      { kind: 'Complete', Id: irp.id, Status, Information, Response, Commit: commit?.packet },
+      { kind: 'Complete', Id: irp.id, Status, Information, Response, Commit: commit?.packet, Trace: traceOf(irp) },
       commit?.processed,
     )
   }
+  left(irp)
   irp.ended?.()
 }
 

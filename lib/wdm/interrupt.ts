@@ -8,6 +8,7 @@ import type { CPtr } from '#sel4/api'
 import type { CM_PARTIAL_RESOURCE_DESCRIPTOR, DEVICE_OBJECT, KINTERRUPT } from './api.ts'
 import type { DriverHost } from './host.ts'
 import { hostOfDevice } from './objects.ts'
+import { caused } from './watching.ts'
 
 type ServiceRoutine = (Interrupt: KINTERRUPT, Context: unknown) => Promise<boolean>
 
@@ -54,7 +55,8 @@ async function serve(interrupt: Interrupt, routine: () => Promise<boolean>): Pro
   for (;;) {
     await sel4.wait(notification)
     if (!interrupt.connected) return
-    await host.scheduler.isr(routine)
+    const by = sel4.trace?.enabled ? sel4.signalledBy?.(notification) : undefined
+    await caused(host, `interrupt ${interrupt.Vector}`, by, () => host.scheduler.isr(routine))
     if (interrupt.isMessage) continue
     await host.windows.flush(device)
     // Not waited for: the next wait follows it on the same way, and one round trip less is a faster disk.

@@ -12,6 +12,7 @@
 import type { Of } from '#contracts/field'
 import type { BUFFER, Response } from '#contracts/wdm'
 import { NT_STATUS, type NTSTATUS } from '#rtl'
+import type { OpenSpan } from '#sel4/api'
 import type {
   DEVICE_OBJECT,
   DRIVER_CANCEL,
@@ -88,6 +89,8 @@ export class Irp implements IRP {
   skipped = false
   commit?: FsCommit = undefined
   ended?: () => void = undefined
+  /** What a trace shows of it, while somebody watches. */
+  span?: OpenSpan = undefined
   private readonly mdl?: MDL
 
   constructor(host: DriverHost, facts: IrpFacts) {

@@ -11,6 +11,7 @@ import { FSCTL_DISMOUNT_VOLUME, SL_MASK } from './constants.ts'
 import type { DriverHost } from './host.ts'
 import { Irp } from './irp.ts'
 import { type Device, File } from './objects.ts'
+import { answered, left, received } from './watching.ts'
 
 type PacketOf<K extends ServerPacket['kind']> = Extract<ServerPacket, { kind: K }>
 type Request = PacketOf<'Request'>
@@ -52,6 +53,9 @@ function request(host: DriverHost, packet: Request): void | Promise<unknown> {
     flags: packet.Flags,
   })
   host.held.set(packet.Id, irp)
+  return received(irp, packet, () => begin(host, irp, packet))
+}
+function begin(host: DriverHost, irp: Irp, packet: Request): void | Promise<unknown> {
   if (packet.MajorFunction === IRP_MJ.IRP_MJ_ADD_DEVICE) return addDevice(host, irp, packet)
   const device = host.devices.get(packet.Device)
   Object.assign(irp.next(), {
@@ -110,7 +114,7 @@ function completed(host: DriverHost, packet: PacketOf<'IoCompleted'>): void {
   irp.IoStatus.Status = packet.Status
   irp.IoStatus.Information = packet.Information
   irp.response = packet.Response
-  unwind(irp)
+  answered(irp, packet, () => unwind(irp))
 }
 
 /** It ended as no routine here wanted to know. */
@@ -119,6 +123,7 @@ function over(host: DriverHost, { Id }: PacketOf<'IrpOver'>): void {
   if (irp?.state !== 'forwarded') return
   irp.state = 'done'
   host.held.delete(Id)
+  left(irp, true)
   irp.ended?.()
 }
 

@@ -1,6 +1,6 @@
 /** Timers: each expiry queues a DPC; a period counts from the time it was due, so that it does not drift. */
 import type { DRIVER_OBJECT, KDPC, KTIMER } from './api.ts'
-import { KeInsertQueueDpc } from './dpc.ts'
+import { insertDpc } from './dpc.ts'
 import type { DriverHost } from './host.ts'
 import { hostOf } from './objects.ts'
 
@@ -26,7 +26,7 @@ function arm(timer: Timer, dueAt: number, dpc: KDPC, periodMs: number | undefine
   timer.alarm = clock.alarm(Math.max(0, dueAt - clock.now()), () => {
     timer.alarm = undefined
     if (periodMs) arm(timer, dueAt + periodMs, dpc, periodMs)
-    KeInsertQueueDpc(dpc)
+    insertDpc(dpc, undefined)
   })
 }
 /** True when it was set. A DPC that it has queued already still runs. */

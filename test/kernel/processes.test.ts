@@ -151,11 +151,9 @@ for (const slowpath of [false, true])
       expect((report as { epitaph: string }).epitaph).to.match(/last words/)
     })
     it('traces', async () => {
-      const { traceEvents } = await system.control({ op: 'trace', ms: 200 })
-      const panel = system.pids().panel
-      const calls = traceEvents.filter(
-        ({ ph, pid, name }: Record<string, unknown>) => ph === 'X' && pid === panel && name === '→ 7',
-      )
+      const seen = await system.control({ op: 'trace', ms: 200 })
+      const panel = seen.find(({ name }: { name: string }) => name === 'panel')
+      const calls = panel.spans.filter(({ name }: { name: string }) => name === '→ 7')
       expect(calls.length).to.be.within(3, 20)
     })
     it('tells who holds what, and ends without a trace', async () => {
