@@ -9,10 +9,15 @@
  * taken up by a running system; it is said so.
  */
 import { spawn } from 'node:child_process'
+import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const log = path.join(root, '.cache', 'dev.log')
+fs.mkdirSync(path.dirname(log), { recursive: true })
+fs.writeFileSync(log, '')
+
 const WATCHED = ['drivers', 'devices', 'services', 'lib', 'executive', 'kernel', 'tools/panel']
 const watch = WATCHED.flatMap((folder) => ['--watch', folder])
 const bin = (name) => path.join(root, 'node_modules', '.bin', name)
@@ -45,5 +50,6 @@ process.on('SIGINT', () => {})
 process.on('SIGTERM', () => system.kill('SIGTERM'))
 system.on('exit', (code) => {
   process.kill(-watcher.pid, 'SIGTERM')
+  process.stderr.write(fs.readFileSync(log, 'utf8'))
   process.exitCode = code ?? 1
 })

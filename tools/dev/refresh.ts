@@ -12,6 +12,7 @@ const images = path.join(root, 'dist', 'images')
 /** Their death is the system's. */
 const NEEDS_BOOT = ['kernel', 'executive']
 
+/** dev.mjs makes the folder and prints what was noted when the system has ended: until then the terminal is the panel's. */
 const note = (text: string) =>
   fs.appendFileSync(path.join(root, '.cache', 'dev.log'), `${new Date().toISOString()} ${text}\n`)
 const times = () => new Map(fs.readdirSync(images).map((name) => [name, fs.statSync(path.join(images, name)).mtimeMs]))
@@ -40,4 +41,6 @@ async function restart(run: string, name: string): Promise<void> {
     note(`${name} was rebuilt; ${(error as Error).message}`)
   }
 }
+// A file saved meanwhile makes nodemon send this: what was begun is brought to its end, the next refresh sees the rest.
+process.on('SIGUSR2', () => {})
 void refresh()
