@@ -49,7 +49,7 @@ async function main(run: string): Promise<void> {
     onMessage: (token, message) => kernel?.onMessage(token, message),
     onExit: (token, status) => kernel?.onExit(token, status),
     onEnd: (code, reason) => {
-      if (code !== 0) process.stderr.write(`${reason}\n`)
+      if (code !== 0) process.stderr.write(`neptune: ${reason}\n`)
       process.exit(code)
     },
   })
@@ -67,7 +67,7 @@ async function main(run: string): Promise<void> {
 function fail(error: unknown): never {
   const known = error instanceof ManifestError
   process.stderr.write(
-    `${known ? error.message : `the kernel failed: ${error instanceof Error ? error.stack : String(error)}`}\n`,
+    `neptune: ${known ? error.message : `the kernel failed: ${error instanceof Error ? error.stack : String(error)}`}\n`,
   )
   process.exit(known ? 2 : 70)
 }

@@ -54,7 +54,9 @@ export function exServices(ex: Executive): ExServices {
     },
     async NtShutdownSystem({ Action, ExitStatus }) {
       if (Action > 2) throw new StatusError('STATUS_INVALID_PARAMETER')
-      return ex.power.shutDown(ExitStatus === undefined || ExitStatus === 0 ? 0 : 1, 'NtShutdownSystem')
+      return ExitStatus
+        ? ex.power.shutDown(1, 'the system was shut down; a command before that had failed')
+        : ex.power.shutDown(0, 'NtShutdownSystem')
     },
     NtQuerySystemTime: () => ({ SystemTime: ex.env.clock.systemTime() }),
     NtCreateEvent({ DesiredAccess, ObjectAttributes, EventType, InitialState }, caller) {
