@@ -297,7 +297,7 @@ export class IrpTable {
         Trace: level.trace,
       },
       level,
-      request.recovery === true,
+      request.recovery === true && isKnown(level),
     )
   }
   private grantNamed(driver: DriverObject, parameters: Parameters): void {
@@ -564,6 +564,12 @@ export class IrpTable {
     this.deadlines.arm(irp, irp.request.deadlineMs ?? patienceOf(level.device, level.major))
     this.deliver(irp, level)
   }
+}
+
+/** A driver that is itself coming back hears of a device when it has made it again; of its removal in any case. */
+function isKnown({ driver, device, major, minor }: Level): boolean {
+  const removal = minor === IRP_MN.IRP_MN_REMOVE_DEVICE || minor === IRP_MN.IRP_MN_SURPRISE_REMOVAL
+  return device.driver !== driver || device.bound || (major === IRP_MJ.IRP_MJ_PNP && removal)
 }
 
 /** The recovery does these itself, whether or not they were delivered. */
