@@ -78,6 +78,8 @@ export class World {
   readonly rows: string[] = []
   /** The Executive's insides, for what must hold when nothing happens. */
   ex?: Executive
+  /** Who was killed, and at which event. */
+  readonly died: string[] = []
   /** Events since power-on. */
   events = 0
   private readonly stream = new RowStream()
@@ -153,8 +155,14 @@ export class World {
     if (this.stopped()) throw new Stopped()
     return true
   }
-  /** Long enough for the lazy writer and every recovery. */
-  async quiet(milliseconds = 15_000): Promise<void> {
+  get someoneStopped(): boolean {
+    return [...this.sim.processes.values()].some(({ stopped }) => stopped)
+  }
+  /** Something is still to happen `atEvent`. */
+  get planned(): boolean {
+    return this.plans.some(({ at }) => at <= this.events)
+  }
+  async quiet(milliseconds: number): Promise<void> {
     const end = this.sim.now() + milliseconds
     while (await this.step(end));
     if (this.sim.ended) throw new Error(`seed ${this.seed}: the system ended: ${this.sim.ended.reason}`)
@@ -213,6 +221,7 @@ export class World {
   kill(name: string, signal = 'SIGKILL'): boolean {
     if (!this.sim.kernel.processes.get(name)?.alive) return false
     this.sim.kill(name, signal)
+    this.died.push(`${this.events}:${name}`)
     return true
   }
   async shutdown(): Promise<{ code: number; reason: string }> {
