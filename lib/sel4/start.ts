@@ -58,11 +58,11 @@ class Ending {
   end(code: number, epitaph?: string): void {
     if (this.ending) return
     this.ending = true
-    if (epitaph) {
-      process.stderr.write(`${JSON.stringify({ level: 60, msg: 'epitaph', epitaph })}\n`)
-      this.transport.gate(encode(KIND.EPITAPH, 0, 0, 0, 0, epitaph.slice(0, EPITAPH_MAX)))
-    }
+    // First: whatever goes wrong with the last words, this is the end.
     setTimeout(() => process.exit(code), epitaph ? LAST_WORDS_MS : 0)
+    if (!epitaph) return
+    process.stderr.write(`${JSON.stringify({ level: 60, msg: 'epitaph', epitaph })}\n`)
+    this.transport.gate(encode(KIND.EPITAPH, 0, 0, 0, 0, epitaph.slice(0, EPITAPH_MAX)))
   }
   broken(error: unknown): void {
     this.end(EX_SOFTWARE, error instanceof Error ? (error.stack ?? error.message) : String(error))

@@ -13,7 +13,8 @@ import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
 const GONE = new Set(['EHOSTUNREACH', 'ENOTSOCK', 'EAGAIN', 'ECONNREFUSED'])
 /**
  * A ROUTER's pipe to a dying peer refuses messages for a moment. Waiting for it would make the socket busy for everyone else,
- * so such a message is dropped at once: its receiver is dead, and the kernel tells of it.
+ * so such a message is dropped at once: its receiver is dead, and the kernel tells of it. A socket that may wait also puts
+ * every 512th message of a run off to the next turn, and is busy until then.
  */
 export const NEVER_WAIT = { sendTimeout: 0 } as const
 export const UNLIMITED = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 } as const
@@ -33,7 +34,7 @@ export class ZeromqTransport implements ProcessTransport {
   constructor(run: string, token: string, name: string) {
     this.run = run
     this.address = `ipc://${run}/s/${name}`
-    this.gateSocket = new Dealer({ routingId: token, ...UNLIMITED })
+    this.gateSocket = new Dealer({ routingId: token, ...NEVER_WAIT, ...UNLIMITED })
     this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...UNLIMITED })
   }
   async open(): Promise<void> {
@@ -60,7 +61,7 @@ export class ZeromqTransport implements ProcessTransport {
     }
   }
   connect(address: string, identity: string, receive: (message: Buffer) => void): PeerLink {
-    const socket = new Dealer({ routingId: identity, ...UNLIMITED })
+    const socket = new Dealer({ routingId: identity, ...NEVER_WAIT, ...UNLIMITED })
     socket.connect(address)
     void receiveFrom(socket, receive)
     return {
