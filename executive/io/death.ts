@@ -106,7 +106,7 @@ export class Recovery {
     const { io } = this.ex
     const fresh = await io.pnp.replay(driver, alive)
     if (!alive()) return
-    if (driver.isFileSystem) await io.volumes.rebind(driver)
+    if (driver.isFileSystem) await io.volumes.rebind(driver, alive)
     if (!alive()) return
     for (const device of [...driver.devices]) if (!device.bound && !device.physicalNode) io.devices.remove(device)
     driver.state = 'loaded'

@@ -132,8 +132,9 @@ export class FileObject extends NtObject {
       ...(rebind && { recovery: true }),
     })
   }
-  async rebind(ex: Executive): Promise<void> {
+  async rebind(ex: Executive, alive: () => boolean): Promise<void> {
     const result = await this.sendCreate(ex, 'system', true)
+    if (!alive()) return
     if (!NT_SUCCESS(result.Status)) {
       ex.env.log.error('an open file could not be bound again', { path: this.path, status: statusName(result.Status) })
       this.forcedClosed = true

@@ -186,13 +186,15 @@ export class VolumeManager {
   }
 
   // ------------------------------------------------------------ death and end
-  async rebind(driver: DriverObject): Promise<void> {
-    for (const vcb of this.volumes) {
+  /** `alive`: false once the file system has died again; then its next return does all of this anew. */
+  async rebind(driver: DriverObject, alive: () => boolean = () => true): Promise<void> {
+    for (const vcb of [...this.volumes]) {
       if (vcb.dismounted || vcb.volumeDevice.driver !== driver) continue
       const fileSystem = this.fileSystems.find((device) => device.driver === driver)
       const mounted = fileSystem ? await this.tryMount(fileSystem, vcb.storageDevice, vcb) : undefined
+      if (!alive()) return
       if (!(mounted instanceof Vcb)) this.lose(vcb)
-      else for (const file of [...vcb.files]) await file.rebind(this.ex)
+      else for (const file of [...vcb.files]) if (alive()) await file.rebind(this.ex, alive)
     }
   }
   /** The file system does not come back: opens fail from now on, what was dirty is lost and said so. */
