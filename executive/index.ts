@@ -58,6 +58,7 @@ async function run(env: Environment, look?: (ex: Executive) => void): Promise<vo
     }),
     SERVE(WdmServices, ex.io.wdmHandlers()),
   ])
+  ex.io.loadBootDrivers()
   const sessionManager = await ex.ps.create({ image: 'smss', kind: 'program', birth: 'fresh' })
   // Nobody would start a shell any more. When it ended because the system is stopping, this joins that.
   sessionManager.onSignal(() => void ex.power.shutDown(1, 'the session manager (smss) ended'))

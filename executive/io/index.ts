@@ -13,7 +13,7 @@
 import type { DeathReport, Caller } from '#sel4/api'
 import type { Handlers } from '#contracts/interface'
 import type { WdmServices } from '#contracts/wdm'
-import { NT_STATUS } from '#rtl'
+import { NT_STATUS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import { Recovery } from './death.ts'
 import { type DeviceObject, DeviceTable } from './device.ts'
@@ -68,6 +68,10 @@ export class IoManager {
   loadDriver(service: string): Promise<DriverObject> {
     return this.driverTable.load(service)
   }
+  /** As a boot loader does: they start beside each other. One that fails is met again by whoever needs it. */
+  loadBootDrivers(): void {
+    for (const service of this.services.bootDrivers()) void this.loadDriver(service).catch(refusedLater)
+  }
   driverDied(driver: DriverObject, report: DeathReport): Promise<void> {
     return this.recovery.died(driver, report)
   }
@@ -100,4 +104,7 @@ export class IoManager {
     this.ex.env.log.error('driver faulted', { driver: driver.name, why })
     void this.ex.ps.terminate(driver.process, NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
   }
+}
+function refusedLater(error: unknown): void {
+  if (!(error instanceof StatusError)) throw error
 }

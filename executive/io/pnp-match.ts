@@ -5,6 +5,7 @@
  *   hardwareIds     ids the driver is the function driver of, hardware ids before compatible ids
  *   class           the setup class its devices belong to
  *   upperFilterOf / lowerFilterOf   services, classes or ids it filters
+ *   start           'boot': its process starts with the system, before a device asks for it
  *   restart         { max, perMs }: deaths within that time after which it is not started again
  */
 import { StatusError } from '#rtl'
@@ -44,6 +45,11 @@ export class ServiceDatabase {
   restartOf(image: string): RestartPolicy {
     const given = this.ex.root.manifest.images[image]?.nt?.restart as Partial<RestartPolicy> | undefined
     return { max: numberOr(given?.max, RESTART_DEFAULT.max), perMs: numberOr(given?.perMs, RESTART_DEFAULT.perMs) }
+  }
+  /** In the manifest's order. */
+  bootDrivers(): string[] {
+    const images = Object.entries(this.ex.root.manifest.images)
+    return images.filter(([, { nt }]) => nt?.start === 'boot').map(([name]) => name)
   }
   /** The drivers of a node. */
   servicesOf(node: DeviceNode): Services {
