@@ -2,7 +2,7 @@
 /**
  * The door: what `npm start`, `npm test`, `npm run …` and `npx neptune` open on a fresh clone.
  *
- *   node tools/bootstrap.mjs start|test|check|dev|docs|neptune [arguments]
+ *   node tools/bootstrap.mjs start|test|check|dev|docs|capture|neptune [arguments]
  *
  * Checks the platform and Node, installs what the lock names if it is not there, builds what is out of date, then goes on.
  * Everything it says goes to stderr: stdout belongs to the program it starts. No dependencies.
@@ -108,6 +108,7 @@ const COMMANDS = {
   test: (args) => become([at('tools', 'test.mjs'), ...args], { cwd: root }),
   check: (args) => become([at('tools', 'check.mjs'), ...args], { cwd: root }),
   dev: (args) => become([at('tools', 'dev.mjs'), ...args], { cwd: root }),
+  capture: () => become([at('tools', 'capture.mjs')], { cwd: root }),
   docs: (args) => become([at('tools', 'docs.mjs'), ...args], { cwd: root }),
 }
 /** `check` reads sources only, and must be able to say what is wrong with a tree that does not build. */

@@ -6,7 +6,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { makeDiskImage, welcomeTree } from '../disk/image.ts'
+import { FIRST_DISK, makeDiskImage, welcomeTree } from '../disk/image.ts'
 import { launch } from '../launcher/launch.ts'
 import { type Disk, isLocked, parseDisk } from '../launcher/options.ts'
 import { UserError } from '../user-error.ts'
@@ -47,8 +47,8 @@ const OWN_DISK = 'neptune-disk.img'
 async function ownDisk(run: string, manifest: string, say: Say): Promise<Disk> {
   const image = path.resolve(OWN_DISK)
   if (!fs.existsSync(image)) await checkManifest(manifest)
-  const kept = make(image)
-  if (kept === 'made') say(`made a 32 MiB disk for you in ${image}: what you change on it stays`)
+  const kept = make(image, FIRST_DISK)
+  if (kept === 'made') say(`made a ${FIRST_DISK.bytes >> 20} MiB disk for you in ${image}: what you change on it stays`)
   if (kept !== 'impossible' && !isLocked(image)) return { controller: 'ahci', image, mode: 'rw' }
   const own = path.join(run, 'disk.img')
   make(own)
@@ -66,7 +66,8 @@ async function checkManifest(manifest: string): Promise<void> {
     throw error instanceof ManifestError ? new UserError(error.message) : error
   }
 }
-function make(image: string): 'made' | 'there' | 'impossible' {
+/** A small one where no size is wanted. */
+function make(image: string, size: { bytes?: number; big?: number } = {}): 'made' | 'there' | 'impossible' {
   try {
     fs.accessSync(image, fs.constants.R_OK | fs.constants.W_OK)
     return 'there'
@@ -74,7 +75,7 @@ function make(image: string): 'made' | 'there' | 'impossible' {
     // Not there yet, or not ours: the next step tells which.
   }
   try {
-    makeDiskImage(image, { tree: welcomeTree() })
+    makeDiskImage(image, { tree: welcomeTree(size.big), bytes: size.bytes })
     return 'made'
   } catch {
     return 'impossible'

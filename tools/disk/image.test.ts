@@ -5,7 +5,7 @@ import path from 'node:path'
 import { expect } from 'chai'
 import { ask, oracle } from '../../test/support/oracles.ts'
 import { layoutOf } from './fat16.ts'
-import { makeDiskImage, pattern, welcomeTree } from './image.ts'
+import { FIRST_DISK, makeDiskImage, pattern, welcomeTree } from './image.ts'
 
 const sha = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
@@ -37,7 +37,7 @@ describe('disk images', () => {
   })
   it('is clean for fsck.fat', function () {
     const fsck = oracle(this, 'fsck.fat', 'dosfstools')
-    makeDiskImage(image, { tree: welcomeTree() })
+    makeDiskImage(image, { tree: welcomeTree(FIRST_DISK.big), bytes: FIRST_DISK.bytes })
     expect(ask(fsck, ['-n', image])).include('clusters')
   })
   it('holds its files for mtools, whole or partitioned', function () {

@@ -2,7 +2,7 @@
  * Disk images: the small disk a first boot makes for itself.
  *
  *   makeDiskImage(file, { tree, bytes, partitioned })   a new file; refuses to overwrite one
- *   welcomeTree()                                       what is on the first disk
+ *   welcomeTree(bigBytes), FIRST_DISK                   what is on the first disk, and its sizes
  */
 import fs from 'node:fs'
 import { fatVolume, type Piece, type Tree } from './fat16.ts'
@@ -68,7 +68,11 @@ function masterBootRecord(first: number, sectors: number, signature: number): Ui
 }
 
 const text = (...lines: string[]) => new TextEncoder().encode(lines.map((line) => `${line}\r\n`).join(''))
-export function welcomeTree(): Tree {
+/** Small: for a disk that is made often. */
+const BIG_BYTES = 4 << 20
+/** A first disk's: copying big.bin takes long enough for somebody to type `neptune kill` meanwhile. */
+export const FIRST_DISK = { bytes: 126 << 20, big: 40 << 20 }
+export function welcomeTree(bigBytes = BIG_BYTES): Tree {
   return {
     'README.TXT': text(
       'This is the disk that Neptune OS made for itself at its first boot.',
@@ -83,7 +87,7 @@ export function welcomeTree(): Tree {
     ),
     docs: {
       'What happens when a driver dies.txt': text(
-        'Copy big.bin somewhere. While it copies, type in another terminal:',
+        'Copy big.bin somewhere. While it copies, run in another terminal:',
         '',
         '    npx neptune kill storahci',
         '',
@@ -92,7 +96,7 @@ export function welcomeTree(): Tree {
       ),
       'a rather long directory name': { 'and a file inside it.txt': text('Nested directories and long names work.') },
     },
-    'big.bin': pattern(4 << 20),
+    'big.bin': pattern(bigBytes),
     EMPTY: {},
   }
 }

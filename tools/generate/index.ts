@@ -9,6 +9,7 @@ import type { Interface } from '#contracts/interface'
 import { composeFile } from '../compose/compose.ts'
 import { readManifest } from '../launcher/options.ts'
 import { deviationsPage } from './deviations.ts'
+import { withKernelLines } from './kernel-lines.ts'
 import { interfacePage, servicesIndex } from './services.ts'
 
 export function generate(root: string): Record<string, string> {
@@ -18,6 +19,7 @@ export function generate(root: string): Record<string, string> {
     ...Object.fromEntries(pages),
     'docs/services/README.md': servicesIndex(interfaces),
     'docs/differs-from-nt.md': deviationsPage(root),
+    'README.md': withKernelLines(root, fs.readFileSync(path.join(root, 'README.md'), 'utf8')),
   }
   const manifest = path.join(root, 'launch.json')
   if (fs.existsSync(manifest)) files['docker-compose.yml'] = composeFile(readManifest(manifest))
