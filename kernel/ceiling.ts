@@ -32,6 +32,6 @@ function asCapability(object: KernelObject, rights: number): Capability | undefi
   if (object instanceof IoPort) return { kind: 'ioPort', first: object.first, last: object.last }
   if (object instanceof Irq) return { kind: 'irqHandler', irq: object.irq }
   if (object instanceof DeviceFrame) return { kind: 'deviceFrame', base: object.physicalAddress, length: object.bytes }
-  if (object instanceof Frame) return { kind: 'memory', bank: object.untyped.bank, bytes: object.bytes }
+  if (object instanceof Frame) return { kind: 'memory', bank: object.bank, bytes: object.bytes }
   return undefined
 }

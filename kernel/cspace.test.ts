@@ -1,31 +1,55 @@
 /** Capabilities: guarded lookup with its errors, derivation, deletion and revocation. */
 import { expect } from 'chai'
-import { type Capability, CNode, derive, descendants, isGone, lookup, makeCapability, RIGHT, remove } from './cspace.ts'
+import {
+  type Capability,
+  CNode,
+  derive,
+  isGone,
+  leafOf,
+  lookup,
+  makeCapability,
+  move,
+  RIGHT,
+  remove,
+  slotAt,
+} from './cspace.ts'
 import { Endpoint } from './endpoint.ts'
 
 const origin = 'test'
 const endpoint = (): Capability => makeCapability(new Endpoint(1))
 
+/** A root of 8 bits whose slot 5 has a CNode of 4 bits behind the guard 1010, at the top of a 16-bit address. */
+function twoLevels(): { root: Capability; inner: CNode; top: CNode } {
+  const inner = new CNode(2, 4)
+  const top = new CNode(1, 8)
+  top.put(5, makeCapability(inner, { guard: 0b1010, guardBits: 4 }))
+  return { root: makeCapability(top, { guardBits: 16 }), inner, top }
+}
 describe('CSpace', () => {
   it('finds what was put, through guards and levels', () => {
-    const inner = new CNode(2, 4, 4, 0b1010)
-    const root = new CNode(1, 8)
+    const { root, inner, top } = twoLevels()
     const cap = endpoint()
     inner.put(3, cap)
-    root.put(5, makeCapability(inner))
-    expect(lookup(root, (5 << 8) | (0b1010 << 4) | 3, 16)).to.equal(cap)
-    expect(lookup(root, 5).object).to.equal(inner)
+    expect(lookup(root, (5 << 8) | (0b1010 << 4) | 3)).to.equal(cap)
+    expect(slotAt(root, 5, 24)).to.deep.equal({ node: top, index: 5 })
   })
   it('says why a lookup fails', () => {
-    const inner = new CNode(2, 4, 4, 0b1010)
-    const root = new CNode(1, 8)
-    root.put(5, makeCapability(inner))
-    root.put(6, endpoint())
-    expect(() => lookup(root, (5 << 8) | (0b1011 << 4) | 3, 16)).to.throw(/guard mismatch/)
-    expect(() => lookup(root, 7)).to.throw(/no capability at 7/)
-    expect(() => lookup(root, 6 << 8, 16)).to.throw(/8 bits left/)
-    expect(() => lookup(root, 5 << 4, 12)).to.throw(/depth mismatch/)
-    expect(() => lookup(root, -1)).to.throw(/seL4_FailedLookup/)
+    const { root, top } = twoLevels()
+    top.put(6, endpoint())
+    const failure = (act: () => unknown) => {
+      try {
+        act()
+      } catch (error) {
+        return (error as { failure?: number[] }).failure ?? (error as Error).message
+      }
+      return 'none'
+    }
+    expect(failure(() => lookup(root, (5 << 8) | (0b1011 << 4) | 3))).to.deep.equal([4, 8, 0b1010, 4])
+    expect(failure(() => lookup(root, 7 << 8))).to.deep.equal([2, 8])
+    expect(failure(() => slotAt(root, 6 << 8, 32))).to.deep.equal([3, 8, 24])
+    expect(failure(() => slotAt(root, (5 << 4) | 0b1010, 28))).to.deep.equal([3, 4, 8])
+    expect(failure(() => slotAt(endpoint(), 1, 8))).to.deep.equal([1])
+    expect(failure(() => slotAt(root, 1, 33))).to.match(/seL4_RangeError/)
   })
   it('refuses a full slot, a slot outside, a full CSpace', () => {
     const node = new CNode(1, 2)
@@ -35,6 +59,16 @@ describe('CSpace', () => {
     node.insert(endpoint())
     node.insert(endpoint())
     expect(() => node.insert(endpoint())).to.throw(/seL4_NotEnoughMemory/)
+  })
+  it('a moved capability keeps its place in the tree and closes what was opened at its address', () => {
+    const node = new CNode(1, 2)
+    const original = endpoint()
+    const copy = derive(original, { origin })
+    node.put(1, original)
+    let closed = 0
+    original.onDelete = new Set([() => closed++])
+    move(original, { node, index: 3 })
+    expect([node.at(1), node.at(3), copy.parent, closed]).to.deep.equal([undefined, original, original, 1])
   })
 })
 
@@ -51,9 +85,8 @@ describe('derivation', () => {
     const seven = derive(original, { badge: 7, origin })
     const copy = derive(seven, { origin })
     const eight = derive(original, { badge: 8, origin })
-    expect(descendants(seven)).to.deep.equal([copy])
-    expect(descendants(original)).to.have.members([seven, copy, eight])
-    for (const cap of descendants(original)) remove(cap)
+    expect(leafOf(seven)).to.equal(copy)
+    for (let leaf = leafOf(original); leaf; leaf = leafOf(original)) remove(leaf)
     expect([seven, copy, eight].every(isGone)).to.equal(true)
     expect(original.children.size).to.equal(0)
   })
@@ -61,7 +94,7 @@ describe('derivation', () => {
     const original = endpoint()
     const copy = derive(original, { origin })
     derive(copy, { origin })
-    expect(descendants(copy)).to.deep.equal([])
+    expect(leafOf(copy)).to.equal(undefined)
     expect(original.children.size).to.equal(2)
   })
   it('a deleted capability leaves its children to its parent, and closes what it opened', () => {

@@ -1,15 +1,17 @@
 /**
  * Capabilities, the CNodes they stand in, and the derivation tree that makes revocation complete.
  *
- *   CNode                      2^radix slots behind a guard
- *   lookup(root, cptr, depth)  guarded, multi-level; throws seL4_FailedLookup
- *   derive(source, …)          a copy below its source in the tree, with no more rights, perhaps a badge
- *   descendants(cap)           what CNode_Revoke deletes, leaves first
- *   remove(cap)                CNode_Delete
+ *   CNode                        2^radix slots; the guard belongs to the capability that names it
+ *   slotAt(root, index, depth)   guarded, multi-level; throws LookupFailure; what CNode methods are given
+ *   lookup(root, cptr)           the capability at an address, as system calls mean it
+ *   derive(source, …)            a copy below its source in the tree, with no more rights, perhaps a badge
+ *   move(cap, slot, …)           CNode_Move and Mutate: its place in the tree stays
+ *   remove(cap)                  CNode_Delete; leafOf(cap) is what CNode_Revoke deletes next
  *
  * Which copies are whose children follows seL4: only an original (retyped, or newly badged) is revocable, a copy of a
  * copy is its sibling. Never knows a process or a message: whoever deletes a capability is told through `onDelete`.
  */
+import { LOOKUP_FAILURE, WORD_BITS } from '#contracts/sel4'
 import { type CPtr, Sel4Error, type Sel4Right } from '../lib/sel4/api.ts'
 
 export const RIGHT = { read: 1, write: 2, grant: 4, grantReply: 8 } as const
@@ -18,10 +20,15 @@ export const rightsOf = (names: readonly Sel4Right[]): number => names.reduce((b
 export const rightNames = (bits: number): Sel4Right[] =>
   (Object.keys(RIGHT) as Sel4Right[]).filter((name) => bits & RIGHT[name])
 
+/** Memory of an untyped that an object takes; given back with its last capability. */
+export interface Region {
+  release(): void
+}
 /** Anything a capability may name. */
 export interface KernelObject {
   readonly type: string
   readonly id: number
+  readonly region?: Region
   describe(): string
   /** The last capability is gone. */
   destroy?(): void
@@ -31,46 +38,55 @@ export interface KernelObject {
 export interface Capability {
   readonly object: KernelObject
   readonly rights: number
-  readonly badge: number
+  badge: number
   /** An original: what is copied from it is its child. */
-  readonly revocable: boolean
+  revocable: boolean
+  /** Of a CNode: the bits in front of its slots' index. */
+  guard: number
+  guardBits: number
   /** How it came to be, for people: 'manifest', 'retype', 'grant from executive'. */
   readonly origin: string
   parent?: Capability
   readonly children: Set<Capability>
   cnode?: CNode
   index: number
-  /** Closes what was opened through it. */
+  /** Closes what was opened through it; also when it moves. */
   onDelete?: Set<() => void>
+  /** A frame's or table's: takes it out of the address space it is mapped in. */
+  unmap?: () => void
 }
+type Options = Partial<Pick<Capability, 'rights' | 'badge' | 'revocable' | 'origin' | 'parent' | 'guard' | 'guardBits'>>
 
-export function makeCapability(object: KernelObject, options: Partial<Capability> = {}): Capability {
+export function makeCapability(object: KernelObject, options: Options = {}): Capability {
   object.references++
   const { rights = ALL_RIGHTS, badge = 0, revocable = true, origin = 'retype', parent } = options
-  const cap: Capability = { object, rights, badge, revocable, origin, parent, children: new Set(), index: -1 }
-  parent?.children.add(cap)
-  return cap
+  const { guard = 0, guardBits = 0 } = options
+  const cap = { object, rights, badge, revocable, guard, guardBits, origin, parent, children: new Set<Capability>() }
+  const made: Capability = { ...cap, index: HIDDEN }
+  parent?.children.add(made)
+  return made
 }
 
 export class CNode implements KernelObject {
   readonly type = 'CNode'
   readonly id: number
   readonly radix: number
-  readonly guard: number
-  readonly guardBits: number
+  readonly region?: Region
   references = 0
+  /** Whose first CSpace it is. */
+  owner?: unknown
   private readonly slots = new Map<number, Capability>()
-  private nextFree = 1
-
+  private readonly firstFree: number
+  private nextFree: number
   /** How many capabilities it may hold, when fewer than its slots. */
   private readonly quota: number
 
-  constructor(id: number, radix: number, guardBits = 0, guard = 0, quota = 2 ** radix) {
-    this.quota = quota
+  constructor(id: number, radix: number, options: { firstFree?: number; quota?: number; region?: Region } = {}) {
     this.id = id
     this.radix = radix
-    this.guard = guard
-    this.guardBits = guardBits
+    this.region = options.region
+    this.quota = options.quota ?? 2 ** radix
+    this.firstFree = this.nextFree = options.firstFree ?? 1
   }
   describe(): string {
     return `CNode ${this.id} of ${2 ** this.radix} slots`
@@ -84,16 +100,16 @@ export class CNode implements KernelObject {
   put(index: number, cap: Capability): void {
     if (index < 0 || index >= 2 ** this.radix) throw new Sel4Error('seL4_RangeError', `slot ${index}`)
     if (this.slots.has(index)) throw new Sel4Error('seL4_DeleteFirst', `slot ${index}`)
+    if (this.slots.size >= this.quota) throw new Sel4Error('seL4_NotEnoughMemory', 'no more capabilities allowed')
     this.slots.set(index, cap)
     cap.cnode = this
     cap.index = index
   }
-  /** Slot 0 is never used: it is no capability. A slot is reused only when all have been. */
+  /** At a slot of the kernel's choice; one is reused only when all have been. Slot 0 is no capability. */
   insert(cap: Capability): CPtr {
     const size = 2 ** this.radix
-    if (this.slots.size >= this.quota) throw new Sel4Error('seL4_NotEnoughMemory', 'no more capabilities allowed')
     for (let tried = 0; tried < size; tried++, this.nextFree = (this.nextFree + 1) % size) {
-      if (this.nextFree === 0 || this.slots.has(this.nextFree)) continue
+      if (this.nextFree < this.firstFree || this.slots.has(this.nextFree)) continue
       this.put(this.nextFree, cap)
       return cap.index
     }
@@ -102,62 +118,115 @@ export class CNode implements KernelObject {
   clear(index: number): void {
     this.slots.delete(index)
   }
-}
-
-/** Resolves `depth` bits of a capability pointer, most significant first. */
-export function lookup(root: CNode, cptr: CPtr, depth = root.radix + root.guardBits): Capability {
-  let node = root
-  let left = depth
-  for (;;) {
-    const bits = node.guardBits + node.radix
-    if (left < bits) throw new Sel4Error('seL4_FailedLookup', `depth mismatch: ${left} bits left, ${bits} needed`)
-    const guard = bitsOf(cptr, left - node.guardBits, node.guardBits)
-    if (guard !== node.guard) throw new Sel4Error('seL4_FailedLookup', `guard mismatch at ${left} bits`)
-    left -= bits
-    const cap = node.at(bitsOf(cptr, left, node.radix))
-    if (!cap) throw new Sel4Error('seL4_FailedLookup', `no capability at ${cptr}`)
-    if (left === 0) return cap
-    if (!(cap.object instanceof CNode)) throw new Sel4Error('seL4_FailedLookup', `${left} bits left at ${cptr}`)
-    node = cap.object
+  /** Its capabilities go with it. */
+  destroy(): void {
+    for (const cap of this.all()) remove(cap)
   }
 }
+
+export interface Slot {
+  readonly node: CNode
+  readonly index: number
+}
+export class LookupFailure extends Sel4Error {
+  /** As a cap fault names it: kind, then what the kind has of bits left, bits found, guard found. */
+  readonly failure: readonly number[]
+  constructor(failure: readonly number[], detail: string) {
+    super('seL4_FailedLookup', detail)
+    this.failure = failure
+  }
+}
+const { invalidRoot, missingCapability, depthMismatch, guardMismatch } = LOOKUP_FAILURE
 const bitsOf = (value: number, shift: number, count: number): number => Math.floor(value / 2 ** shift) % 2 ** count
 
+/** Resolves the low `depth` bits of an address, most significant first, as far as there are CNodes. */
+function resolve(root: Capability | undefined, cptr: number, depth: number): Slot & { left: number } {
+  if (!(root?.object instanceof CNode)) throw new LookupFailure([invalidRoot], 'no CNode to begin with')
+  let { object: node, guard, guardBits } = root as Capability & { object: CNode }
+  for (let left = depth; ; ) {
+    const level = guardBits + node.radix
+    if (guardBits > left || bitsOf(cptr, left - guardBits, guardBits) !== guard)
+      throw new LookupFailure([guardMismatch, left, guard, guardBits], `guard mismatch at ${left} bits`)
+    if (level > left)
+      throw new LookupFailure([depthMismatch, left, level], `depth mismatch: ${left} bits left, ${level} needed`)
+    left -= level
+    const index = bitsOf(cptr, left, node.radix)
+    const next = node.at(index)
+    if (left === 0 || !next || !(next.object instanceof CNode)) return { node, index, left }
+    ;({ guard, guardBits } = next)
+    node = next.object
+  }
+}
+export function slotAt(root: Capability | undefined, index: number, depth: number): Slot {
+  if (depth < 1 || depth > WORD_BITS) throw new Sel4Error('seL4_RangeError', `depth ${depth}`)
+  const { node, index: at, left } = resolve(root, index, depth)
+  if (left === 0) return { node, index: at }
+  if (!node.at(at)) throw new LookupFailure([missingCapability, left], `no capability at ${index}, ${left} bits left`)
+  throw new LookupFailure([depthMismatch, left, depth - left], `depth mismatch: ${left} bits left at ${index}`)
+}
+/** Bits left over behind the last CNode mean nothing, as in seL4. */
+export function lookup(root: Capability | undefined, cptr: CPtr): Capability {
+  const { node, index, left } = resolve(root, cptr, WORD_BITS)
+  const cap = node.at(index)
+  if (!cap) throw new LookupFailure([missingCapability, left], `no capability at ${cptr}`)
+  return cap
+}
+
 export interface Derivation {
+  /** Undefined: the source's. */
   readonly badge?: number
   readonly rights?: number
+  readonly guard?: number
+  readonly guardBits?: number
   readonly origin: string
 }
 /** CNode_Copy and CNode_Mint: never more rights than the source; a badge only on what has none. */
-export function derive(source: Capability, { badge, rights = ALL_RIGHTS, origin }: Derivation): Capability {
-  const rebadged = badge !== undefined && badge !== source.badge
+export function derive(
+  source: Capability,
+  { badge, rights = ALL_RIGHTS, origin, guard, guardBits }: Derivation,
+): Capability {
+  if (NEVER_COPIED.has(source.object.type))
+    throw new Sel4Error('seL4_IllegalOperation', `a ${source.object.type} is not copied`)
+  const untyped = source.object.type === 'Untyped'
+  if (untyped && source.children.size) throw new Sel4Error('seL4_RevokeFirst', 'the untyped memory is in use')
+  const rebadged = BADGED.has(source.object.type) && badge !== undefined && badge !== source.badge
   if (rebadged && source.badge !== 0) throw new Sel4Error('seL4_IllegalOperation', 'the capability is badged already')
   return makeCapability(source.object, {
     rights: source.rights & rights,
-    badge: badge ?? source.badge,
-    revocable: rebadged,
+    badge: rebadged ? badge : source.badge,
+    revocable: rebadged || untyped,
+    guard: guard ?? source.guard,
+    guardBits: guardBits ?? source.guardBits,
     origin,
     parent: source.revocable ? source : source.parent,
   })
 }
+const NEVER_COPIED = new Set(['Reply', 'IRQControl'])
+const BADGED = new Set(['Endpoint', 'Notification'])
 
-/** Leaves first, so that a partly done revoke leaves no child without its parent. */
-export function descendants(cap: Capability): Capability[] {
-  const found: Capability[] = []
-  const visit = (parent: Capability) => {
-    for (const child of parent.children) {
-      visit(child)
-      found.push(child)
-    }
+/** What was opened through it was opened at its address: that is closed. */
+export function move(cap: Capability, { node, index }: Slot): void {
+  if (node.at(index)) throw new Sel4Error('seL4_DeleteFirst', `slot ${index}`)
+  const from = { node: cap.cnode as CNode, index: cap.index }
+  from.node.clear(from.index)
+  try {
+    node.put(index, cap)
+  } catch (error) {
+    from.node.put(from.index, cap)
+    throw error
   }
-  visit(cap)
-  return found
+  for (const closed of cap.onDelete ?? []) closed()
 }
-
+/** A descendant without descendants: deleting it leaves no child without its parent. */
+export function leafOf(cap: Capability): Capability | undefined {
+  let leaf: Capability | undefined
+  for (let [next] = cap.children; next; [next] = next.children) leaf = next
+  return leaf
+}
 /** CNode_Delete: its children become its parent's. The object goes with its last capability. */
 export function remove(cap: Capability): void {
   if (cap.index === GONE) return
-  cap.cnode?.clear(cap.index)
+  if (cap.cnode) cap.cnode.clear(cap.index)
   cap.cnode = undefined
   cap.index = GONE
   cap.parent?.children.delete(cap)
@@ -165,8 +234,14 @@ export function remove(cap: Capability): void {
     child.parent = cap.parent
     cap.parent?.children.add(child)
   }
+  cap.children.clear()
   for (const closed of cap.onDelete ?? []) closed()
-  if (--cap.object.references === 0) cap.object.destroy?.()
+  cap.unmap?.()
+  if (--cap.object.references > 0) return
+  cap.object.destroy?.()
+  cap.object.region?.release()
 }
+/** In the kernel's own hands: a thread's CSpace and VSpace. */
+const HIDDEN = -1
 const GONE = -2
 export const isGone = (cap: Capability): boolean => cap.index === GONE

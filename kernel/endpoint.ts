@@ -1,25 +1,70 @@
 /**
- * An endpoint: who receives on it. One receiver: sessions go directly. More, or the slow path: the kernel hands each
- * message to the receiver with the fewest unanswered.
+ * An endpoint: where a message and a receiver meet.
+ *
+ * Threads that Recv meet senders in the kernel's queues, first come, first served. A server whose runtime receives for it
+ * (`serve`, `recv`) is bound instead: sessions then go to its process directly, or through the kernel when there are more
+ * of them. The first receiver decides which of the two an endpoint is; when its last receiver is gone it is neither.
+ *
+ *   send(sender, blocks)       meets a waiting receiver, else waits or is dropped
+ *   receive(receiver, blocks)  meets the first sender, else waits or hears that there is none
+ *   cancelBadged(badge)        CNode_CancelBadgedSends
  */
-import type { KernelObject } from './cspace.ts'
+import { type Capability, type KernelObject, type Region, RIGHT } from './cspace.ts'
 import type { Process } from './process.ts'
+import type { Tcb } from './tcb.ts'
+
+export interface Message {
+  readonly label: number
+  readonly body: unknown
+  /** As found in the sender's CSpace when it was sent. */
+  readonly caps: readonly Capability[]
+}
+export interface Sender {
+  readonly badge: number
+  /** Rights of the capability it was sent through. */
+  readonly rights: number
+  readonly message: Message
+  /** It waits for an answer. */
+  readonly call: boolean
+  /** A fault: its sender cannot lack the right to be answered. */
+  readonly isFault?: boolean
+  readonly thread: Tcb
+  /** Met: the message is with the receiver. */
+  taken(): void
+  answered(message: Message, canGrant: boolean): void
+  /** Withdrawn. */
+  restart(): void
+}
+export interface Receiver {
+  readonly thread: Tcb
+  readonly rights: number
+  accept(sender: Sender): void
+  restart(): void
+  heard(word: number): void
+}
 
 export class Endpoint implements KernelObject {
   readonly type = 'Endpoint'
   references = 0
   readonly id: number
   readonly label: string
+  readonly region?: Region
   /** Counts the deaths of its receivers. */
   generation = 1
+  /** Processes whose runtime receives. */
   readonly receivers = new Set<Process>()
   /** Its receiver died and nobody has promised another: callers hear so at once. */
   bereaved = false
-  private waiting: (() => void)[] = []
+  /** Threads receive: messages meet in the kernel. */
+  meetsHere = false
+  senders: Sender[] = []
+  private waiting: Receiver[] = []
+  private wakes: (() => void)[] = []
 
-  constructor(id: number, label = '') {
+  constructor(id: number, label = '', region?: Region) {
     this.id = id
     this.label = label
+    this.region = region
   }
   describe(): string {
     return this.label ? `Endpoint ${this.id} "${this.label}"` : `Endpoint ${this.id}`
@@ -28,6 +73,7 @@ export class Endpoint implements KernelObject {
     this.receivers.add(receiver)
     this.bereaved = false
     this.wake()
+    this.cancelAll()
   }
   lose(receiver: Process, reborn: boolean): void {
     if (!this.receivers.delete(receiver)) return
@@ -40,10 +86,61 @@ export class Endpoint implements KernelObject {
   }
   /** Resolves when there is a receiver, or none is to be hoped for. */
   ready(): Promise<void> {
-    if (this.receivers.size || this.bereaved) return Promise.resolve()
-    return new Promise((resolve) => this.waiting.push(resolve))
+    if (this.receivers.size || this.bereaved || this.meetsHere) return Promise.resolve()
+    return new Promise((resolve) => this.wakes.push(resolve))
   }
   private wake(): void {
-    for (const go of this.waiting.splice(0)) go()
+    for (const go of this.wakes.splice(0)) go()
+  }
+
+  // ------------------------------------------------------------ meeting
+
+  send(sender: Sender, blocks: boolean): void {
+    const receiver = this.waiting.shift()
+    if (receiver) return this.meet(sender, receiver)
+    if (!blocks) return sender.taken()
+    this.senders.push(sender)
+    sender.thread.block({ leave: () => this.leave(sender), restart: () => sender.restart() })
+  }
+  /** False: nobody was there, and it did not wait. */
+  receive(receiver: Receiver, blocks: boolean): boolean {
+    if (!this.meetsHere) {
+      this.meetsHere = true
+      this.wake()
+    }
+    const sender = this.senders.shift()
+    if (sender) {
+      sender.thread.unblock()
+      this.meet(sender, receiver)
+    } else if (blocks) {
+      this.waiting.push(receiver)
+      receiver.thread.block({ leave: () => this.leave(receiver), restart: () => receiver.restart() })
+      receiver.thread.bound?.overhear(receiver, () => this.leave(receiver))
+    }
+    return sender !== undefined || blocks
+  }
+  private meet(sender: Sender, receiver: Receiver): void {
+    receiver.thread.unblock()
+    receiver.thread.bound?.ignore()
+    receiver.accept(sender)
+    if (!sender.call) sender.taken()
+  }
+  private leave(who: Sender | Receiver): void {
+    this.senders = this.senders.filter((other) => other !== who)
+    const left = this.waiting.length
+    this.waiting = this.waiting.filter((other) => other !== who)
+    if (this.waiting.length < left) who.thread.bound?.ignore()
+  }
+  cancelBadged(badge: number): void {
+    for (const sender of this.senders.filter((waiting) => waiting.badge === badge)) sender.thread.withdraw()
+  }
+  private cancelAll(): void {
+    for (const { thread } of [...this.senders, ...this.waiting]) thread.withdraw()
+  }
+  destroy(): void {
+    this.cancelAll()
+    this.bereave()
   }
 }
+export const mayBeAnswered = ({ rights, isFault }: Sender): boolean =>
+  isFault === true || (rights & (RIGHT.grant | RIGHT.grantReply)) !== 0

@@ -1,36 +1,35 @@
-/** Frames: memory a process may map. RAM is a run of large pages of an untyped; a device frame is a chip's registers. */
+/** Frames: memory a process may map. RAM is a run of pages of an untyped; a device frame is a chip's registers. */
 import type { Extent } from '../lib/sel4/transport.ts'
 import type { KernelObject } from './cspace.ts'
 import type { Device } from './device.ts'
-import type { Untyped } from './untyped.ts'
+import type { MemoryRegion, Untyped } from './untyped.ts'
 
 export class Frame implements KernelObject {
   readonly type = 'Frame'
   references = 0
   readonly id: number
-  readonly untyped: Untyped
-  readonly offset: number
+  readonly region: MemoryRegion
   readonly bytes: number
 
-  constructor(id: number, untyped: Untyped, bytes: number) {
+  constructor(id: number, region: MemoryRegion, bytes = region.bytes) {
     this.id = id
-    this.untyped = untyped
-    this.offset = untyped.take(bytes)
+    this.region = region
     this.bytes = bytes
   }
+  get untyped(): Untyped {
+    return this.region.untyped
+  }
+  get bank(): string {
+    return this.untyped.bank.name
+  }
   get physicalAddress(): number {
-    return this.untyped.physicalAddress + this.offset
+    return this.region.physicalAddress
   }
   describe(): string {
-    return `memory 0x${this.physicalAddress.toString(16)} +0x${this.bytes.toString(16)} (bank ${this.untyped.bank})`
+    return `memory 0x${this.physicalAddress.toString(16)} +0x${this.bytes.toString(16)} (bank ${this.bank})`
   }
   extent(writable = true): Extent {
-    return { path: this.untyped.path, offset: this.offset, length: this.bytes, writable }
-  }
-  /** Back to its untyped, in whole large pages. */
-  destroy(): void {
-    const pages = Math.ceil(this.bytes / 0x200000) * 0x200000
-    this.untyped.give(this.offset, pages)
+    return { path: this.untyped.bank.path, offset: this.region.offset, length: this.bytes, writable }
   }
 }
 
@@ -40,16 +39,16 @@ export class DeviceFrame implements KernelObject {
   readonly id: number
   readonly device: Device
   /** Index in the device's `mmio`. */
-  readonly region: number
+  readonly window: number
   readonly physicalAddress: number
   readonly bytes: number
 
-  constructor(id: number, device: Device, region: number) {
+  constructor(id: number, device: Device, index: number) {
     this.id = id
     this.device = device
-    this.region = region
-    this.physicalAddress = device.spec.mmio[region].base
-    this.bytes = device.spec.mmio[region].length
+    this.window = index
+    this.physicalAddress = device.spec.mmio[index].base
+    this.bytes = device.spec.mmio[index].length
   }
   describe(): string {
     return `registers 0x${this.physicalAddress.toString(16)} +0x${this.bytes.toString(16)} (${this.device.spec.name})`

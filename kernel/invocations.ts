@@ -2,25 +2,17 @@
  * What a process may ask of the kernel, by operation number. Arguments are untrusted: each is checked here, once. A refusal is a
  * Sel4Error, which the gate turns into the answer.
  */
+import { CapProcessControl, seL4_CapIOPortControl, seL4_CapIRQControl } from '#contracts/sel4'
 import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, OP } from '../lib/sel4/wire.ts'
-import {
-  ALL_RIGHTS,
-  type Capability,
-  derive,
-  descendants,
-  lookup,
-  makeCapability,
-  RIGHT,
-  remove,
-  rightsOf,
-} from './cspace.ts'
+import { ALL_RIGHTS, type Capability, derive, makeCapability, RIGHT, rightsOf } from './cspace.ts'
 import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
-import { Irq } from './irq.ts'
+import { type Control, Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
+import { revokeAll } from './methods/cnode.ts'
 import { Notification } from './notification.ts'
 import type { Process } from './process.ts'
 
@@ -66,20 +58,26 @@ function mintRights({ object, rights }: Capability, given: unknown): number {
   const fallback = object instanceof Endpoint ? RIGHT.write | RIGHT.grantReply : ALL_RIGHTS
   return rights & (given === null || given === undefined ? fallback : rightsGiven(given))
 }
-/** The root task alone: it holds the control capabilities. */
-const rootOnly =
+/** Who holds the control capability may, at the slot where the root task found it. */
+const controlling =
+  (slot: number, type: Control['type']) =>
   (invocation: Invocation): Invocation =>
   (kernel, process, body) => {
-    if (process !== kernel.root) throw new Sel4Error('seL4_IllegalOperation', 'only the root task may')
+    if (process.init.cspace.at(slot)?.object.type !== type)
+      throw new Sel4Error('seL4_IllegalOperation', `only who holds ${type} may`)
     return invocation(kernel, process, body)
   }
+const ruling = controlling(CapProcessControl, 'ProcessControl')
+const routing = controlling(seL4_CapIRQControl, 'IRQControl')
+const issuing = controlling(seL4_CapIOPortControl, 'IOPortControl')
 
 const openSession: Invocation = (kernel, process, body) => kernel.sessions.open(process, new Args(body).number(0))
 
 const bindReceiver: Invocation = (_kernel, process, body) => {
-  const { object, rights } = lookup(process.init.cspace, new Args(body).number(0))
+  const { object, rights } = process.lookup(new Args(body).number(0))
   if (!(object instanceof Endpoint) || !(rights & RIGHT.read))
     throw new Sel4Error('seL4_InvalidCapability', 'no right to receive')
+  if (object.meetsHere) throw new Sel4Error('seL4_IllegalOperation', 'threads receive on it')
   process.receivesOn.add(object)
   object.bind(process)
   return object.id
@@ -88,7 +86,7 @@ const makeNotification: Invocation = (kernel, process) =>
   process.init.cspace.insert(makeCapability(kernel.machine.notification(), { origin: `made by ${process.name}` }))
 
 function irqAt(process: Process, cptr: number): Irq {
-  const { object } = lookup(process.init.cspace, cptr)
+  const { object } = process.lookup(cptr)
   if (object instanceof Irq) return object
   throw new Sel4Error('seL4_InvalidCapability', 'not an interrupt handler')
 }
@@ -98,9 +96,9 @@ const irqAck: Invocation = (_kernel, process, body) => {
 }
 const irqSetNotification: Invocation = (kernel, process, body) => {
   const args = new Args(body)
-  const handler = lookup(process.init.cspace, args.number(0))
+  const handler = process.lookup(args.number(0))
   const irq = irqAt(process, args.number(0))
-  const { object, badge } = lookup(process.init.cspace, args.number(1))
+  const { object, badge } = process.lookup(args.number(1))
   if (!(object instanceof Notification)) throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
   irq.bind(object, badge)
   kernel.directIrqs.bound(irq, { process, handler, notification: object, badge, cptr: args.number(1) })
@@ -139,7 +137,7 @@ const spawn: Invocation = (kernel, root, body) => {
   return childInfo(kernel, root, process)
 }
 function mintFor(kernel: Kernel, root: Process, child: Process, mint: Record<string, unknown>): Capability {
-  const source = lookup(root.init.cspace, new Args([mint.from]).number(0))
+  const source = root.lookup(new Args([mint.from]).number(0))
   const rights = mintRights(source, mint.rights)
   if (!kernel.ceiling.allows(child, source.object, rights))
     throw new Sel4Error('seL4_IllegalOperation', `${source.object.describe()} is above the ceiling of ${child.name}`)
@@ -148,7 +146,7 @@ function mintFor(kernel: Kernel, root: Process, child: Process, mint: Record<str
 function giveArena(kernel: Kernel, child: Process, bank: string, bytes: number): void {
   child.arena = kernel.machine.frame(bank, bytes, 'arena')
   child.init.cspace.insert(child.arena)
-  child.init.vspace.map(child.arena)
+  child.init.vspace.give(child.arena)
 }
 /** The root task sees its child's arena, under the child's address. */
 function childInfo(kernel: Kernel, root: Process, child: Process): object {
@@ -169,14 +167,8 @@ const grant: Invocation = (kernel, root, body) => {
   const cap = mintFor(kernel, root, child, { from: args.at(1), badge: args.at(2), rights: args.at(3) })
   return child.init.cspace.insert(cap)
 }
-/** CNode_Revoke: when it returns, every receiver has confirmed that the sessions of all descendants are gone. */
 const revoke: Invocation = async (kernel, process, body) => {
-  const cap = lookup(process.init.cspace, new Args(body).number(0))
-  for (const descendant of descendants(cap)) {
-    if (descendant.object instanceof Irq) descendant.object.unbind()
-    remove(descendant)
-  }
-  await kernel.sessions.settled()
+  await revokeAll(kernel, process.lookup(new Args(body).number(0)))
   return null
 }
 const kill: Invocation = (kernel, _root, body) => {
@@ -191,7 +183,7 @@ const allocate: Invocation = (kernel, root, body) => {
     throw new Sel4Error('seL4_IllegalOperation', `bank ${args.text(0)} is not the root task's`)
   const cap = kernel.machine.frame(args.text(0), args.number(1), 'allocate')
   root.init.cspace.insert(cap)
-  return root.init.vspace.map(cap)
+  return root.init.vspace.give(cap)
 }
 const issue =
   (make: (kernel: Kernel, args: Args) => Capability): Invocation =>
@@ -249,62 +241,63 @@ export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invo
   [OP.irqAck, irqAck],
   [OP.irqSetNotification, irqSetNotification],
   [OP.attachChip, attachChip],
-  [OP.spawn, rootOnly(spawn)],
-  [OP.grant, rootOnly(grant)],
+  [OP.spawn, ruling(spawn)],
+  [OP.grant, ruling(grant)],
   [OP.revoke, revoke],
-  [OP.kill, rootOnly(kill)],
-  [OP.allocate, rootOnly(allocate)],
+  [OP.kill, ruling(kill)],
+  [OP.allocate, ruling(allocate)],
   [
     OP.ioPort,
-    rootOnly(
+    issuing(
       issue((kernel, args) =>
         makeCapability(kernel.machine.ioPort(args.number(0), args.number(1)), {
           origin: 'IOPortControl_Issue',
-          parent: kernel.rootCaps.ioPortControl,
+          parent: kernel.controls.ioPortControl,
         }),
       ),
     ),
   ],
   [
     OP.irqHandler,
-    rootOnly(
+    routing(
       issue((kernel, args) =>
         makeCapability(kernel.machine.irqHandler(args.number(0)), {
           origin: 'IRQControl_Get',
-          parent: kernel.rootCaps.irqControl,
+          parent: kernel.controls.irqControl,
         }),
       ),
     ),
   ],
   [
     OP.deviceFrame,
-    rootOnly(
+    ruling(
       issue((kernel, args) =>
         makeCapability(kernel.machine.deviceFrame(args.number(0), args.number(1)), {
           origin: 'Untyped_Retype (device)',
+          parent: kernel.controls.processControl,
         }),
       ),
     ),
   ],
   [
     OP.deviceMemory,
-    rootOnly((kernel, _root, body) => {
+    ruling((kernel, _root, body) => {
       const args = new Args(body)
       return kernel.machine.deviceMemory(args.number(0), args.number(1))
     }),
   ],
-  [OP.endpoint, rootOnly(issue((kernel) => makeCapability(new Endpoint(kernel.id()))))],
-  [OP.notification, rootOnly(issue((kernel) => makeCapability(kernel.machine.notification())))],
-  [OP.dmaMap, rootOnly(dmaMap)],
-  [OP.dmaUnmap, rootOnly(dmaUnmap)],
-  [OP.resetDevice, rootOnly(resetDevice)],
-  [OP.shutdown, rootOnly(shutdown)],
+  [OP.endpoint, ruling(issue((kernel) => makeCapability(new Endpoint(kernel.id()))))],
+  [OP.notification, ruling(issue((kernel) => makeCapability(kernel.machine.notification())))],
+  [OP.dmaMap, ruling(dmaMap)],
+  [OP.dmaUnmap, ruling(dmaUnmap)],
+  [OP.resetDevice, ruling(resetDevice)],
+  [OP.shutdown, ruling(shutdown)],
   [
     OP.watchDeaths,
-    rootOnly((kernel) => {
+    ruling((kernel) => {
       kernel.watchDeaths()
       return null
     }),
   ],
-  [OP.processes, rootOnly((kernel) => processList(kernel))],
+  [OP.processes, ruling((kernel) => processList(kernel))],
 ])

@@ -77,6 +77,10 @@ export class Irq implements KernelObject {
     this.pending = true
     this.deliver()
   }
+  /** Its last handler is gone. */
+  destroy(): void {
+    this.unbind()
+  }
   private deliver(): void {
     if (!this.pending || this.masked || this.unacknowledged || !this.bound) return
     this.pending = false
@@ -84,12 +88,12 @@ export class Irq implements KernelObject {
     this.bound.notification.signal(this.bound.badge, this.context)
   }
 }
-/** The authority to make handlers: one, the root task's. */
+/** An authority nobody can make: to interrupts, to IO ports, to processes. At first the root task's. */
 export class Control implements KernelObject {
   references = 0
   readonly id: number
-  readonly type: 'IRQControl' | 'IOPortControl'
-  constructor(id: number, type: 'IRQControl' | 'IOPortControl') {
+  readonly type: 'IRQControl' | 'IOPortControl' | 'ProcessControl'
+  constructor(id: number, type: Control['type']) {
     this.id = id
     this.type = type
   }

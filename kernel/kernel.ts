@@ -8,6 +8,16 @@
  *
  * Pure: all of the world comes through Host, so that the same core runs in the simulator. Knows no NT word.
  */
+import {
+  CapProcessControl,
+  FIRST_FREE_SLOT,
+  seL4_CapInitThreadCNode,
+  seL4_CapInitThreadTCB,
+  seL4_CapInitThreadVSpace,
+  seL4_CapIOPortControl,
+  seL4_CapIRQControl,
+  WORD_BITS,
+} from '#contracts/sel4'
 import type { Birth, DeathReport, ManifestView } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import type { BootInfo, MemoryExtent } from '../lib/sel4/transport.ts'
@@ -23,23 +33,24 @@ import {
   sequenceOf,
   sessionOf,
   type TraceContext,
+  threadOf,
   traced,
 } from '../lib/sel4/wire.ts'
-import { type Capability, CNode, isGone, lookup, makeCapability, remove, RIGHT } from './cspace.ts'
+import { type Capability, CNode, derive, isGone, makeCapability, RIGHT, remove } from './cspace.ts'
 import { Ceiling } from './ceiling.ts'
 import type { Device } from './device.ts'
 import { DirectIrqs } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
 import type { ExitStatus, Host } from './host.ts'
-import { INVOCATIONS } from './invocations.ts'
+import { perform } from './gate.ts'
 import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
 import type { CheckedManifest, Limits } from './manifest/manifest.ts'
 import { Notification } from './notification.ts'
 import { type DeathCause, Process, type ProcessInit } from './process.ts'
 import { SessionTable } from './session.ts'
-import { Tcb } from './tcb.ts'
+import { MAX_PRIORITY, Tcb } from './tcb.ts'
 import { VSpace } from './vspace.ts'
 
 /** 2^16 capabilities: an Executive with many devices needs some thousands. */
@@ -58,6 +69,8 @@ const POWER_PATIENCE_MS = 10_000
 /** How long the front panel may take for its last picture. */
 const PANEL_STOP_MS = 500
 const STOP_LOOK_MS = 5
+
+const HARDWARE = new Set(['IOPort', 'IRQHandler', 'DeviceFrame', 'IOSpace'])
 
 export interface Birthplan {
   readonly name: string
@@ -82,7 +95,9 @@ export class Kernel {
   readonly directIrqs = new DirectIrqs(this)
   /** Living processes by name. */
   readonly processes = new Map<string, Process>()
-  readonly rootCaps: Record<'irqControl' | 'ioPortControl', Capability>
+  /** Changes that some process or device has yet to confirm. */
+  readonly waits = new Set<Promise<unknown>>()
+  readonly controls: ReturnType<Machine['controls']>
   root?: Process
   tracing = false
   private readonly byToken = new Map<string, Process>()
@@ -106,7 +121,7 @@ export class Kernel {
       faulted: (sender, why) => this.end(sender, 'fault', why),
     })
     this.machine = new Machine(this)
-    this.rootCaps = this.machine.controls()
+    this.controls = this.machine.controls()
     this.lease = new Lease(this)
   }
   id(): number {
@@ -141,10 +156,12 @@ export class Kernel {
       config,
       limits,
       furnish: (process) => {
-        const { irqControl, ioPortControl } = this.rootCaps
-        process.init.cspace.insert(irqControl)
-        process.init.cspace.insert(ioPortControl)
-        for (const cap of this.machine.untypeds.values()) process.init.cspace.insert(cap)
+        const { cspace } = process.init
+        cspace.put(seL4_CapIRQControl, this.controls.irqControl)
+        cspace.put(seL4_CapIOPortControl, this.controls.ioPortControl)
+        cspace.put(CapProcessControl, this.controls.processControl)
+        for (const [bank, cap] of this.machine.untypeds) process.install(`untyped.${bank}`, cap)
+        for (const [device, cap] of this.machine.ioSpaces) process.install(`iospace.${device}`, cap)
       },
     })
   }
@@ -155,16 +172,15 @@ export class Kernel {
     if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
     const generation = (this.generations.get(name) ?? 0) + 1
     const token = this.host.secret()
-    const cspace = new CNode(this.id(), CSPACE_RADIX, 0, 0, limits?.capabilities)
-    const vspace = new VSpace(this.id())
+    const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits?.capabilities })
+    const vspace = new VSpace(this.id(), this.waits)
     const tcb = new Tcb(this.id(), name)
-    tcb.configure(cspace, vspace)
     const { leaseMs = DEFAULT_LEASE_MS, credits: window = DEFAULT_WINDOW } = limits ?? {}
     const process = new Process({ ...plan, generation, token, cspace, vspace, tcb, leaseMs, window }, (message) =>
       this.host.send(token, message),
     )
     try {
-      for (const object of [cspace, vspace, tcb]) cspace.insert(makeCapability(object, { origin: 'retype' }))
+      this.enthrone(process)
       this.plugCables(process)
       plan.furnish?.(process)
       process.pid = this.host.start({
@@ -184,6 +200,22 @@ export class Kernel {
     this.byToken.set(token, process)
     this.livingChanged()
     return process
+  }
+  /** The first thread and its spaces, at their well-known slots. */
+  private enthrone(process: Process): void {
+    const { cspace, vspace, tcb } = process.init
+    const guardBits = WORD_BITS - CSPACE_RADIX
+    cspace.put(seL4_CapInitThreadTCB, makeCapability(tcb))
+    const root = makeCapability(cspace, { guardBits })
+    const space = makeCapability(vspace)
+    cspace.put(seL4_CapInitThreadCNode, root)
+    cspace.put(seL4_CapInitThreadVSpace, space)
+    cspace.owner = process
+    vspace.process = process
+    process.onLost = () => this.end(process, 'fault', 'its first thread was destroyed')
+    const origin = 'birth'
+    tcb.setSpace(derive(root, { origin }), derive(space, { origin }))
+    tcb.priority = tcb.mcp = MAX_PRIORITY
   }
   private plugCables(process: Process): void {
     for (const { name, server, clients } of this.manifest.cables) {
@@ -226,8 +258,6 @@ export class Kernel {
         return this.interrupt(process, labelOf(message), sessionOf(message) === 1, carriedBy(message))
       case KIND.WAIT:
         return this.wait(process, message)
-      case KIND.SIGNAL:
-        return this.signal(process, sessionOf(message), carriedBy(message))
       case KIND.FAULT:
         return this.judge(process, sessionOf(message), decodeBody(message))
       case KIND.EPITAPH:
@@ -268,16 +298,30 @@ export class Kernel {
   }
   private async invoke(process: Process, message: Buffer): Promise<void> {
     const sequence = sequenceOf(message)
+    const thread = process.threads.get(threadOf(message))
+    if (!thread) return this.end(process, 'fault', 'it spoke as a thread it does not have')
     let answer: Buffer
     try {
-      const invocation = INVOCATIONS.get(labelOf(message))
-      if (!invocation) throw new Sel4Error('seL4_IllegalOperation', `no invocation ${labelOf(message)}`)
-      answer = encode(KIND.RESULT, 0, 0, 0, sequence, await invocation(this, process, decodeBody(message)))
+      const [label, service, body] = [labelOf(message), sessionOf(message), decodeBody(message)]
+      const result = await perform({ kernel: this, process, thread, label, service, body, context: carriedBy(message) })
+      answer = encode(KIND.RESULT, 0, 0, 0, sequence, result ?? null)
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error
       answer = encode(KIND.RESULT, FLAG.ERROR, error.code, 0, sequence, error.detail ?? null)
     }
     process.tell(answer)
+  }
+  /** Resolves when every change begun so far is confirmed. */
+  async settled(): Promise<void> {
+    await Promise.all([this.sessions.settled(), ...this.waits])
+  }
+  /** Lets every other request in. */
+  breathe(): Promise<void> {
+    return new Promise((resolve) => this.host.alarm(0, resolve))
+  }
+  /** Hardware goes only where the manifest allows, whoever hands it on. */
+  mayReceive(process: Process, { object, rights }: Capability): boolean {
+    return !HARDWARE.has(object.type) || this.ceiling.allows(process, object, rights)
   }
   private interrupt(process: Process, index: number, raised: boolean, context: TraceContext | undefined): void {
     const irq = process.init.device?.irqs[index]
@@ -286,7 +330,7 @@ export class Kernel {
     else irq.lower(process.init.device)
   }
   private notificationAt(process: Process, cptr: number, right: number): { object: Notification; badge: number } {
-    const { object, rights, badge } = lookup(process.init.cspace, cptr)
+    const { object, rights, badge } = process.lookup(cptr)
     if (object instanceof Notification && rights & right) return { object, badge }
     throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
   }
@@ -303,15 +347,9 @@ export class Kernel {
       process.tell(encode(KIND.NOTIFY, FLAG.ERROR, error.code, cptr, sequence, null))
     }
   }
-  /** Like seL4's: a signal without the capability does nothing. */
-  private signal(process: Process, cptr: number, context: TraceContext | undefined): void {
-    try {
-      const { object, badge } = this.notificationAt(process, cptr, RIGHT.write)
-      object.signal(badge, context)
-    } catch (error) {
-      if (!(error instanceof Sel4Error)) throw error
-      this.host.log('warn', `${process.name} signalled what it may not`, { cptr })
-    }
+  signal(process: Process, cptr: number, context: TraceContext | undefined): void {
+    const { object, badge } = this.notificationAt(process, cptr, RIGHT.write)
+    object.signal(badge, context)
   }
   /** A receiver complains of a sender: the session ends; the sender only if the bytes themselves convict it. */
   private judge(reporter: Process, id: number, raw: unknown): void {
@@ -364,6 +402,7 @@ export class Kernel {
       if (cap.object instanceof Notification) this.machine.unbind(cap.object)
       if (!isGone(cap)) remove(cap)
     }
+    for (const thread of process.threads.values()) thread.release()
     this.machine.forget(process)
   }
   private willRestart({ name, init }: Process): boolean {

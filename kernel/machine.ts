@@ -9,6 +9,7 @@ import type { Extent, MemoryExtent } from '../lib/sel4/transport.ts'
 import { ASK } from '../lib/sel4/wire.ts'
 import { type Capability, isGone, makeCapability, remove } from './cspace.ts'
 import { Device } from './device.ts'
+import { IoSpace } from './iospace.ts'
 import { DeviceFrame, Frame } from './frame.ts'
 import { IoPort } from './ioport.ts'
 import { Control, Irq } from './irq.ts'
@@ -16,7 +17,7 @@ import type { Kernel } from './kernel.ts'
 import type { IrqLine, ManifestDevice } from './manifest/manifest.ts'
 import { Notification } from './notification.ts'
 import type { Process } from './process.ts'
-import { Untyped } from './untyped.ts'
+import { type MemoryRegion, Untyped } from './untyped.ts'
 
 const whole = (path: string, length: number, writable = true): Extent => ({ path, offset: 0, length, writable })
 const PAGE = 4096
@@ -24,6 +25,7 @@ const PAGE = 4096
 export class Machine {
   readonly untypeds = new Map<string, Capability>()
   readonly devices = new Map<string, Device>()
+  readonly ioSpaces = new Map<string, Capability>()
   readonly irqs = new Map<number, Irq>()
   readonly notifications = new Set<Notification>()
   private readonly kernel: Kernel
@@ -38,11 +40,21 @@ export class Machine {
       this.untypeds.set(bank.name, makeCapability(untyped, { origin: 'manifest' }))
     }
     for (const spec of devices) this.devices.set(spec.name, this.makeDevice(spec))
+    for (const device of this.devices.values())
+      if (device.spec.dma)
+        this.ioSpaces.set(
+          device.spec.name,
+          makeCapability(new IoSpace(kernel.id(), device, kernel.waits), { origin: 'manifest' }),
+        )
   }
-  controls(): Kernel['rootCaps'] {
+  controls() {
     const control = (type: Control['type']) =>
       makeCapability(new Control(this.kernel.id(), type), { origin: 'manifest' })
-    return { irqControl: control('IRQControl'), ioPortControl: control('IOPortControl') }
+    return {
+      irqControl: control('IRQControl'),
+      ioPortControl: control('IOPortControl'),
+      processControl: control('ProcessControl'),
+    }
   }
   private makeDevice(spec: ManifestDevice): Device {
     const { host } = this.kernel
@@ -72,8 +84,8 @@ export class Machine {
   }
   banks(): MemoryExtent[] {
     return [...this.untypeds.values()].map(({ object }) => {
-      const { path, bytes, physicalAddress } = object as Untyped
-      return { ...whole(path, bytes), physicalAddress, virtualAddress: physicalAddress }
+      const { bank, bytes, physicalAddress } = object as Untyped
+      return { ...whole(bank.path, bytes), physicalAddress, virtualAddress: physicalAddress }
     })
   }
   isRam(physicalAddress: number, length: number): boolean {
@@ -117,11 +129,14 @@ export class Machine {
   frame(bank: string, bytes: number, origin: string): Capability {
     const parent = this.untypeds.get(bank)
     if (!parent) throw new Sel4Error('seL4_InvalidArgument', `no bank ${bank}`)
-    const untyped = parent.object as Untyped
-    const frame = new Frame(this.kernel.id(), untyped, bytes)
-    const soiled = untyped.soiled(frame.offset, frame.bytes)
-    if (soiled) this.kernel.host.zero(untyped.path, frame.offset, soiled)
+    const frame = new Frame(this.kernel.id(), (parent.object as Untyped).take(bytes), bytes)
+    this.zero(frame)
     return makeCapability(frame, { origin, parent })
+  }
+  /** Before memory changes hands. */
+  zero({ untyped, region, bytes }: Frame): void {
+    const soiled = untyped.soiled(region.offset, bytes)
+    if (soiled) this.kernel.host.zero(untyped.bank.path, region.offset, soiled)
   }
 
   /** No device reaches the memory of the dead any more; each that did has confirmed. */
@@ -131,10 +146,14 @@ export class Machine {
     const reached = [...this.devices.values()].filter((device) => device.ungrantAll(physicalAddress, bytes))
     await Promise.all(reached.flatMap(({ process }) => (process ? [process.ask(ASK.barrier, null)] : [])))
   }
-  notification(): Notification {
-    const made = new Notification(this.kernel.id(), () => this.notifications.delete(made))
+  notification(region?: MemoryRegion): Notification {
+    const made: Notification = new Notification(this.kernel.id(), () => this.forgetNotification(made), region)
     this.notifications.add(made)
     return made
+  }
+  private forgetNotification(notification: Notification): void {
+    this.notifications.delete(notification)
+    this.unbind(notification)
   }
   unbind(notification: Notification): void {
     for (const irq of this.irqs.values()) irq.unbind(notification)

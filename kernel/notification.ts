@@ -1,6 +1,12 @@
-/** A notification: a word of signals, OR-ed together until somebody waits for it. */
+/**
+ * A notification: a word of signals, OR-ed together until somebody waits for it.
+ *
+ * One thread may be bound to it: while that thread receives on an endpoint, a signal ends the receive.
+ */
 import type { TraceContext } from '../lib/sel4/wire.ts'
-import type { KernelObject } from './cspace.ts'
+import type { KernelObject, Region } from './cspace.ts'
+import type { Receiver } from './endpoint.ts'
+import type { Tcb } from './tcb.ts'
 
 export interface Waiter {
   readonly process: unknown
@@ -10,15 +16,19 @@ export class Notification implements KernelObject {
   readonly type = 'Notification'
   references = 0
   readonly id: number
-  readonly destroy: () => void
+  readonly region?: Region
+  bound?: Tcb
+  private readonly gone: () => void
   private word = 0
   /** Of the last signal nobody has taken yet. */
   private context?: TraceContext
   private waiters: Waiter[] = []
+  private listener?: { receiver: Receiver; leave: () => void }
 
-  constructor(id: number, destroy: () => void = () => {}) {
+  constructor(id: number, gone: () => void = () => {}, region?: Region) {
     this.id = id
-    this.destroy = destroy
+    this.gone = gone
+    this.region = region
   }
   describe(): string {
     return `Notification ${this.id}`
@@ -27,21 +37,55 @@ export class Notification implements KernelObject {
   signal(badge: number, context?: TraceContext): void {
     if (context) this.context = context
     this.word = (this.word | (badge || 1)) >>> 0
-    const waiter = this.waiters.shift()
-    if (!waiter) return
-    this.give(waiter)
+    const { listener } = this
+    const waiter = listener ? undefined : this.waiters.shift()
+    if (listener) {
+      this.listener = undefined
+      listener.leave()
+      listener.receiver.thread.unblock()
+      listener.receiver.heard(this.take())
+    } else if (waiter) this.give(waiter)
+  }
+  take(): number {
+    const { word } = this
+    this.word = 0
+    this.context = undefined
+    return word
   }
   wait(waiter: Waiter): void {
     if (this.word) this.give(waiter)
     else this.waiters.push(waiter)
   }
   private give(waiter: Waiter): void {
-    const { word, context } = this
-    this.word = 0
-    this.context = undefined
-    waiter.deliver(word, context)
+    const { context } = this
+    waiter.deliver(this.take(), context)
+  }
+  leave(waiter: Waiter): void {
+    this.waiters = this.waiters.filter((other) => other !== waiter)
   }
   forget(process: unknown): void {
     this.waiters = this.waiters.filter((waiter) => waiter.process !== process)
+  }
+
+  // ------------------------------------------------------------ the bound thread
+
+  bind(thread: Tcb): void {
+    this.bound = thread
+    thread.bound = this
+  }
+  unbind(): void {
+    if (this.bound) this.bound.bound = undefined
+    this.bound = undefined
+    this.listener = undefined
+  }
+  overhear(receiver: Receiver, leave: () => void): void {
+    this.listener = { receiver, leave }
+  }
+  ignore(): void {
+    this.listener = undefined
+  }
+  destroy(): void {
+    this.unbind()
+    this.gone()
   }
 }

@@ -3,15 +3,17 @@
  *
  *   ask(op, body)   a request to its runtime; resolves with its answer, or undefined when it died first
  */
-import type { Birth, CapNames, CPtr } from '../lib/sel4/api.ts'
-import { encode, KIND } from '../lib/sel4/wire.ts'
-import type { Capability, CNode } from './cspace.ts'
+import { type Birth, type CapNames, type CPtr, Sel4Error } from '../lib/sel4/api.ts'
+import { ASK, encode, KIND } from '../lib/sel4/wire.ts'
+import { type Capability, type CNode, lookup } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Session } from './session.ts'
 import type { Tcb } from './tcb.ts'
 import type { VSpace } from './vspace.ts'
 
+/** Thread numbers are 16 bits in a message's header. */
+const THREADS_MAX = 1024
 export type DeathCause = 'exit' | 'signal' | 'fault' | 'lease'
 export interface ProcessInit {
   readonly name: string
@@ -34,6 +36,8 @@ export class Process {
   readonly sessionsOut = new Set<Session>()
   readonly sessionsIn = new Set<Session>()
   readonly receivesOn = new Set<Endpoint>()
+  /** By number; 0 is the first. */
+  readonly threads = new Map<number, Tcb>()
   /** Identity under which it sends to a peer, by the peer's token. */
   readonly identities = new Map<string, string>()
   pid = 0
@@ -48,6 +52,7 @@ export class Process {
   silent = 0
   cpuAtSilence = 0
   messages = 0
+  onLost?: () => void
   private readonly send: (message: Buffer) => void
   private readonly questions = new Map<number, (answer: unknown) => void>()
   private sequence = 0
@@ -64,6 +69,25 @@ export class Process {
   }
   get alive(): boolean {
     return this.state !== 'dead'
+  }
+  /** What the first thread finds at an address. */
+  lookup(cptr: CPtr): Capability {
+    return lookup(this.init.tcb.cspaceRoot, cptr)
+  }
+  addThread(thread: Tcb): number {
+    for (let number = 0; number < THREADS_MAX; number++) {
+      if (this.threads.has(number)) continue
+      this.threads.set(number, thread)
+      return number
+    }
+    throw new Sel4Error('seL4_NotEnoughMemory', `${this.name} has ${THREADS_MAX} threads`)
+  }
+  tellThread(order: readonly unknown[]): Promise<unknown> {
+    return this.alive ? this.ask(ASK.thread, order) : Promise.resolve()
+  }
+  /** Its first thread was destroyed. */
+  lostFirstThread(): void {
+    this.onLost?.()
   }
   install(name: string, cap: Capability): CPtr {
     return (this.names[name] = this.init.cspace.insert(cap))
@@ -88,5 +112,6 @@ export class Process {
     this.state = 'dead'
     for (const resolve of this.questions.values()) resolve(undefined)
     this.questions.clear()
+    for (const thread of this.threads.values()) thread.abandon()
   }
 }

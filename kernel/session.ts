@@ -10,7 +10,7 @@
 import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
 import { ASK, encode, FLAG, isSound, KIND, sequenceOf, sessionOf } from '../lib/sel4/wire.ts'
-import { type Capability, isGone, lookup, RIGHT } from './cspace.ts'
+import { type Capability, isGone, RIGHT } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Binding } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
@@ -60,7 +60,7 @@ export class SessionTable {
 
   async open(sender: Process, cptr: CPtr): Promise<RouteInfo> {
     for (;;) {
-      const cap = lookup(sender.init.cspace, cptr)
+      const cap = sender.lookup(cptr)
       const receivers = await receiversOf(cap)
       if (isGone(cap)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
       if (!sender.alive) throw new Sel4Error('seL4_IllegalOperation', 'the sender is dead')
@@ -129,8 +129,8 @@ export class SessionTable {
   ): Omit<RouteInfo, 'session' | 'window'> {
     const where = { target, address: slow ? '' : receivers[0].address, identity }
     if (!(cap.object instanceof DeviceFrame)) return where
-    const { device, region, physicalAddress, bytes } = cap.object
-    return { ...where, frame: { extent: device.frames[region].extent, physicalAddress, length: bytes } }
+    const { device, window, physicalAddress, bytes } = cap.object
+    return { ...where, frame: { extent: device.frames[window].extent, physicalAddress, length: bytes } }
   }
 
   async close(session: Session, died: boolean): Promise<void> {
@@ -251,6 +251,7 @@ async function receiversOf(cap: Capability): Promise<readonly Process[]> {
   if (object instanceof Endpoint) {
     if (!(cap.rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to send')
     await object.ready()
+    if (object.meetsHere) throw new Sel4Error('meetsInKernel')
     if (!object.receivers.size) throw new Sel4Error('serverDied')
     return [...object.receivers]
   }
@@ -266,6 +267,6 @@ function sessionInfo({ id, cap, window }: Session, identity: string): SessionInf
   const { object, badge } = cap
   const common = { session: id, badge, window, identity }
   if (object instanceof IoPort) return { ...common, target: 'port', object: object.first, last: object.last }
-  if (object instanceof DeviceFrame) return { ...common, target: 'mmio', object: object.region, last: object.bytes }
+  if (object instanceof DeviceFrame) return { ...common, target: 'mmio', object: object.window, last: object.bytes }
   return { ...common, target: 'endpoint', object: object.id, last: 0 }
 }

@@ -1,30 +1,165 @@
-/** A thread control block: what a process's thread runs with. The host schedules; suspended means the process is not started. */
-import type { CNode, KernelObject } from './cspace.ts'
+/**
+ * A thread control block: whose code runs (its VSpace's process), with which capabilities, at what priority, and what it
+ * waits for in the kernel.
+ *
+ *   configure(…)      TCB_Configure and TCB_SetSpace
+ *   suspend, resume   a suspended thread's system call is withdrawn and starts again when it is resumed
+ *   block(wait)       the system call under way; cancel() withdraws it
+ *
+ * Differs from seL4: the host's scheduler decides when a process runs; within one, lib/sel4 starts ready threads by
+ * priority. A process's first thread (number 0) is the process: its end is the process's.
+ */
+import type { CPtr } from '../lib/sel4/api.ts'
+import { type Capability, type KernelObject, type Region, remove } from './cspace.ts'
+import type { Notification } from './notification.ts'
+import type { Process } from './process.ts'
+import type { Reply } from './reply.ts'
 import type { VSpace } from './vspace.ts'
+
+/** A system call that waits. */
+export interface Wait {
+  /** Takes it out of the object's queue. */
+  leave(): void
+  /** Answers that it was withdrawn: the thread makes it again when it is resumed. */
+  restart(): void
+}
+export type ThreadOrder = 'start' | 'suspend' | 'resume' | 'priority' | 'destroy'
+export const MAX_PRIORITY = 255
 
 export class Tcb implements KernelObject {
   readonly type = 'TCB'
   references = 0
   readonly id: number
   readonly name: string
-  cspace?: CNode
-  vspace?: VSpace
-  state: 'inactive' | 'running' = 'inactive'
+  readonly region?: Region
+  state: 'inactive' | 'running' | 'suspended' = 'inactive'
+  cspaceRoot?: Capability
+  vspaceRoot?: Capability
+  bufferFrame?: Capability
+  faultEndpoint: CPtr = 0
+  priority = 0
+  mcp = 0
+  /** Which of its process's threads. */
+  number = 0
+  process?: Process
+  entry = ''
+  arguments: readonly number[] = []
+  caller?: Reply
+  bound?: Notification
+  /** What is set while it may be resumed by nobody but a fault handler's answer. */
+  faulted = false
+  private waiting?: Wait
+  private started = false
 
-  constructor(id: number, name: string) {
+  constructor(id: number, name: string, region?: Region) {
     this.id = id
     this.name = name
+    this.region = region
   }
   describe(): string {
     return `TCB of ${this.name}, ${this.state}`
   }
-  /** TCB_Configure. */
-  configure(cspace: CNode, vspace: VSpace): void {
-    this.cspace = cspace
-    this.vspace = vspace
+  get vspace(): VSpace | undefined {
+    return this.vspaceRoot?.object as VSpace | undefined
   }
-  /** TCB_Resume. */
+  setSpace(cspaceRoot: Capability, vspaceRoot: Capability): void {
+    const old = [this.cspaceRoot, this.vspaceRoot]
+    this.cspaceRoot = this.keep(cspaceRoot, () => (this.cspaceRoot = undefined))
+    this.vspaceRoot = this.keep(vspaceRoot, () => this.leaveSpace())
+    for (const cap of old) if (cap) remove(cap)
+    this.enterSpace()
+  }
+  setBuffer(frame: Capability | undefined): void {
+    if (this.bufferFrame) remove(this.bufferFrame)
+    this.bufferFrame = frame && this.keep(frame, () => (this.bufferFrame = undefined))
+  }
+  private keep(cap: Capability, lost: () => void): Capability {
+    cap.onDelete = new Set([lost])
+    return cap
+  }
+  private enterSpace(): void {
+    const process = this.vspace?.process
+    if (process === this.process) return
+    this.leaveSpace()
+    this.process = process
+    if (process) this.number = process.addThread(this)
+  }
+  private leaveSpace(): void {
+    if (!this.process) return
+    this.order('destroy')
+    this.process.threads.delete(this.number)
+    this.process = undefined
+    this.started = false
+  }
+
+  // ------------------------------------------------------------ life
+
+  /** TCB_WriteRegisters: what it did before is forgotten. */
+  writeRegisters(entry: string, args: readonly number[]): void {
+    this.withdraw()
+    if (this.started) this.order('destroy')
+    this.started = false
+    this.entry = entry
+    this.arguments = args
+    if (this.state !== 'inactive') this.state = 'suspended'
+  }
   resume(): void {
+    if (this.state === 'running') return
     this.state = 'running'
+    this.faulted = false
+    if (!this.started && this.number !== 0) this.order('start', [this.entry, this.arguments, this.priority])
+    else this.order('resume')
+    this.started = true
+  }
+  async suspend(): Promise<void> {
+    if (this.state === 'running') this.state = 'suspended'
+    const told = this.order('suspend')
+    this.withdraw()
+    await told
+  }
+  setPriority(priority: number): void {
+    this.priority = priority
+    void this.order('priority', priority)
+  }
+  /** To its process's runtime. */
+  order(order: ThreadOrder, detail: unknown = null): Promise<unknown> {
+    const { process } = this
+    return process ? process.tellThread([this.number, order, detail]) : Promise.resolve()
+  }
+
+  // ------------------------------------------------------------ system calls
+
+  block(wait: Wait): void {
+    this.waiting = wait
+  }
+  unblock(): void {
+    this.waiting = undefined
+  }
+  get isBlocked(): boolean {
+    return this.waiting !== undefined
+  }
+  withdraw(): void {
+    const { waiting } = this
+    this.waiting = undefined
+    waiting?.leave()
+    waiting?.restart()
+  }
+  /** The process is gone: nobody is answered. */
+  abandon(): void {
+    this.waiting?.leave()
+    this.waiting = undefined
+    this.caller?.drop()
+    this.caller = undefined
+    this.bound?.unbind()
+    this.state = 'inactive'
+  }
+  destroy(): void {
+    if (this.number === 0 && this.process?.alive) this.process.lostFirstThread()
+    this.abandon()
+    this.release()
+  }
+  /** Nothing it was configured with is kept alive by it any more. */
+  release(): void {
+    for (const cap of [this.cspaceRoot, this.vspaceRoot, this.bufferFrame]) if (cap) remove(cap)
   }
 }

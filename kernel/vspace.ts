@@ -1,31 +1,149 @@
-/** A process's address space: which frames it was given, and at which address it sees each. */
+/**
+ * A process's address space: which frames it was given, and at which address it sees each.
+ *
+ *   give(cap)        the kernel's own choice of address, above all that programs map: arenas
+ *   map(cap, …)      X86_Page_Map at the program's choice; needs the paging structures above it
+ *   enter(table, …)  X86_PDPT_Map, X86_PageDirectory_Map, X86_PageTable_Map
+ *
+ * Its process's runtime is told of every change and confirms that a page is out of reach before it is anybody else's.
+ */
+import { X86_64 } from '#contracts/sel4'
+import { Sel4Error } from '../lib/sel4/api.ts'
 import type { MemoryExtent } from '../lib/sel4/transport.ts'
-import type { Capability, KernelObject } from './cspace.ts'
+import { ASK } from '../lib/sel4/wire.ts'
+import { type Capability, type KernelObject, type Region, RIGHT } from './cspace.ts'
 import type { Frame } from './frame.ts'
+import type { Process } from './process.ts'
 
 /** Above anything a null pointer with an offset reaches. */
 const FIRST_ADDRESS = 0x1000_0000
 const LARGE_PAGE = 0x20_0000
+/** Below the kernel's half; also below what a safe integer holds. */
+const USER_TOP = 2 ** 47
+
+export const PAGING = ['PDPT', 'PageDirectory', 'PageTable'] as const
+const COVERED = [
+  X86_64.levels.seL4_X86_PDPTObject,
+  X86_64.levels.seL4_X86_PageDirectoryObject,
+  X86_64.levels.seL4_X86_PageTableObject,
+]
+/** A table of one of the levels below the root. */
+export class PagingStructure implements KernelObject {
+  readonly type: (typeof PAGING)[number]
+  references = 0
+  readonly id: number
+  readonly level: number
+  readonly region?: Region
+
+  constructor(id: number, level: number, region?: Region) {
+    this.id = id
+    this.level = level
+    this.type = PAGING[level]
+    this.region = region
+  }
+  describe(): string {
+    return `${this.type} ${this.id}`
+  }
+}
+const baseOf = (vaddr: number, bits: number): number => Math.floor(vaddr / 2 ** bits) * 2 ** bits
 
 export class VSpace implements KernelObject {
   readonly type = 'VSpace'
   references = 0
   readonly id: number
+  readonly region?: Region
+  process?: Process
+  /** Arenas. */
   readonly mappings: { readonly cap: Capability; readonly virtualAddress: number }[] = []
+  private readonly pages = new Map<number, Capability>()
+  /** By level: address covered → the structure's capability. */
+  private readonly tables: Map<number, Capability>[] = PAGING.map(() => new Map())
   private nextAddress = FIRST_ADDRESS
+  private readonly waits: Set<Promise<unknown>>
 
-  constructor(id: number) {
+  /** `waits`: promises the kernel waits for before a revoke or delete is done. */
+  constructor(id: number, waits: Set<Promise<unknown>>, region?: Region) {
     this.id = id
+    this.waits = waits
+    this.region = region
   }
   describe(): string {
-    return `VSpace ${this.id} with ${this.mappings.length} mappings`
+    return `VSpace ${this.id} with ${this.mappings.length + this.pages.size} mappings`
   }
-  /** Page_Map of a run of frames at the next free address. */
-  map(cap: Capability): MemoryExtent {
+  give(cap: Capability): MemoryExtent {
     const frame = cap.object as Frame
     const virtualAddress = this.nextAddress
     this.nextAddress += Math.ceil(frame.bytes / LARGE_PAGE) * LARGE_PAGE
     this.mappings.push({ cap, virtualAddress })
     return { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress }
+  }
+  mapped(): readonly { vaddr: number; cap: Capability }[] {
+    return [...this.pages].map(([vaddr, cap]) => ({ vaddr, cap }))
+  }
+
+  // ------------------------------------------------------------ paging structures
+
+  enter(cap: Capability, vaddr: number): void {
+    const { level } = cap.object as PagingStructure
+    this.check(vaddr, 0)
+    if (cap.unmap) throw new Sel4Error('seL4_InvalidCapability', 'it is mapped already')
+    this.needLevels(vaddr, level)
+    const base = baseOf(vaddr, COVERED[level])
+    if (this.tables[level].has(base)) throw new Sel4Error('seL4_DeleteFirst', `a ${PAGING[level]} is there`)
+    if (level === 2 && this.pages.get(base)) throw new Sel4Error('seL4_DeleteFirst', 'a large page is there')
+    this.tables[level].set(base, cap)
+    cap.unmap = () => {
+      cap.unmap = undefined
+      this.tables[level].delete(base)
+      this.forgetBelow(base, base + 2 ** COVERED[level], level)
+    }
+  }
+  private needLevels(vaddr: number, levels: number): void {
+    for (let level = 0; level < levels; level++)
+      if (!this.tables[level].has(baseOf(vaddr, COVERED[level])))
+        throw new Sel4Error('seL4_FailedLookup', `no ${PAGING[level]} at 0x${vaddr.toString(16)}`)
+  }
+  private forgetBelow(first: number, end: number, above: number): void {
+    const within = (vaddr: number) => first <= vaddr && vaddr < end
+    for (const table of this.tables.slice(above + 1))
+      for (const [vaddr, cap] of table) if (within(vaddr)) this.unhook(table, vaddr, cap)
+    for (const [vaddr, cap] of this.pages) if (within(vaddr)) cap.unmap?.()
+  }
+  private unhook(table: Map<number, Capability>, vaddr: number, cap: Capability): void {
+    table.delete(vaddr)
+    cap.unmap = undefined
+  }
+  private check(vaddr: number, bits: number): void {
+    if (vaddr >= USER_TOP) throw new Sel4Error('seL4_InvalidArgument', 'an address of the kernel')
+    if (vaddr % 2 ** bits) throw new Sel4Error('seL4_AlignmentError', `0x${vaddr.toString(16)}`)
+  }
+
+  // ------------------------------------------------------------ pages
+
+  async map(cap: Capability, vaddr: number, rights: number): Promise<void> {
+    const frame = cap.object as Frame
+    const large = frame.bytes >= LARGE_PAGE
+    this.check(vaddr, large ? X86_64.largePageBits : X86_64.pageBits)
+    const there = this.pages.get(vaddr)
+    if (cap.unmap && there !== cap) throw new Sel4Error('seL4_InvalidCapability', 'it is mapped elsewhere')
+    if (there && there !== cap) throw new Sel4Error('seL4_DeleteFirst', 'a page is there')
+    this.needLevels(vaddr, large ? 2 : 3)
+    if (large && this.tables[2].has(vaddr)) throw new Sel4Error('seL4_DeleteFirst', 'a page table is there')
+    const writable = (cap.rights & rights & RIGHT.write) !== 0
+    this.pages.set(vaddr, cap)
+    cap.unmap = () => this.unmap(cap, vaddr)
+    await this.process?.ask(ASK.map, [vaddr, frame.extent(writable)])
+  }
+  private unmap(cap: Capability, vaddr: number): void {
+    cap.unmap = undefined
+    this.pages.delete(vaddr)
+    const told = this.process?.ask(ASK.unmap, [vaddr])
+    if (!told) return
+    this.waits.add(told)
+    void told.then(() => this.waits.delete(told))
+  }
+  destroy(): void {
+    for (const cap of this.pages.values()) cap.unmap?.()
+    for (const table of this.tables) for (const [vaddr, cap] of table) this.unhook(table, vaddr, cap)
   }
 }

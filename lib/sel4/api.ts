@@ -10,6 +10,7 @@
  * Every blocking call may reject with Sel4Error (the kernel's refusal) — see SEL4_ERROR.
  */
 import type { Client, Interface, Served } from '#contracts/interface'
+import type { Entry, Libsel4 } from './threads.ts'
 
 /** libsel4's error numbers. */
 export const SEL4_ERROR = {
@@ -26,6 +27,11 @@ export const SEL4_ERROR = {
   seL4_NotEnoughMemory: 10,
   /** Ours: the server behind the endpoint died (its generation changed) before it answered. */
   serverDied: 100,
+  /** Between kernel and lib/sel4 only: the endpoint's messages meet in the kernel; the call was withdrawn, make it again. */
+  meetsInKernel: 101,
+  restart: 102,
+  /** Between kernel and lib/sel4 only: the endpoint is served by its process's runtime, through a session. */
+  meetsInSession: 103,
 } as const
 export type Sel4ErrorName = keyof typeof SEL4_ERROR
 
@@ -182,6 +188,10 @@ export interface Environment {
   /** This process's own memory that others can be pointed at; absent if the manifest gives none. */
   readonly arena?: Memory
   readonly sel4: Sel4
+  /** libsel4 as the first thread has it: system calls and object methods. */
+  readonly libsel4: Libsel4
+  /** What TCB_WriteRegisters starts in this process by that name. */
+  entry(name: string, main: Entry): void
   readonly clock: Clock
   readonly random: Random
   readonly log: Log

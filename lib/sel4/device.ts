@@ -46,7 +46,7 @@ export class DeviceMachine implements Machine {
 
   attach(chip: Chip): void {
     this.chip = chip
-    void this.runtime.invoke(OP.attachChip, null)
+    this.runtime.invoke(OP.attachChip, null).catch((error) => this.runtime.die(error))
   }
   irq(index: number): InterruptLine {
     if (index >= this.info.irqs)

@@ -8,6 +8,7 @@ import type { Clock, Environment, Log, Random } from './api.ts'
 import { DeviceMachine } from './device.ts'
 import { KernelRootTask, mapMemory } from './root-task.ts'
 import { Runtime } from './runtime.ts'
+import { Threads } from './threads.ts'
 import type { BootInfo, ProcessTransport } from './transport.ts'
 import { decodeBody, encode, KIND, kindOf } from './wire.ts'
 
@@ -50,6 +51,7 @@ export function connect(around: Surroundings): Promise<Environment> {
 function build(around: Surroundings, runtime: Runtime, boot: BootInfo): Environment {
   const { transport, clock, random } = around
   if (boot.tracing) runtime.tracer.enable(true)
+  const threads = new Threads(runtime, (error) => around.die(error, runtime))
   return {
     name: boot.name,
     birth: boot.birth,
@@ -58,6 +60,8 @@ function build(around: Surroundings, runtime: Runtime, boot: BootInfo): Environm
     config: boot.config,
     ...(boot.arena && { arena: mapMemory(transport, boot.arena) }),
     sel4: runtime,
+    libsel4: threads.first(),
+    entry: (name, main) => threads.entry(name, main),
     clock,
     random,
     log: around.logFor(boot.name),

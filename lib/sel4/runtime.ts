@@ -38,6 +38,7 @@ import {
   sequenceOf,
   sessionOf,
   setSession,
+  setThread,
   traced,
 } from './wire.ts'
 
@@ -130,7 +131,7 @@ export class Runtime implements Sel4 {
   /** A driver is about to use a device frame. */
   deviceOpened?: (info: SessionInfo) => void
   /** Called for an error that is ours: ends the process. */
-  private readonly die: (error: unknown) => void
+  readonly die: (error: unknown) => void
   private readonly asked = new Map<number, Ask>()
   private readonly invocations = new Map<number, { resolve(body: unknown): void; reject(error: Error): void }>()
   private readonly routes = new Map<CPtr, Route>()
@@ -168,11 +169,14 @@ export class Runtime implements Sel4 {
 
   // ------------------------------------------------------------ kernel
 
-  invoke(op: number, body: unknown): Promise<unknown> {
+  /** In the name of a thread; `service` is the capability an object's method is invoked on. */
+  invoke(op: number, body: unknown, thread = 0, service = 0): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const sequence = this.nextSequence()
       this.invocations.set(sequence, { resolve, reject })
-      this.transport.gate(encode(KIND.INVOKE, 0, op, 0, sequence, body))
+      const message = encode(KIND.INVOKE, 0, op, service, sequence, body, this.tracer.current())
+      if (thread) setThread(message, thread)
+      this.transport.gate(message)
     })
   }
   /** Answers a kind of request the kernel makes of this process. */
@@ -653,7 +657,7 @@ export class Runtime implements Sel4 {
   // ------------------------------------------------------------ notifications, interrupts, hardware
 
   async signal(notification: CPtr): Promise<void> {
-    this.tell(KIND.SIGNAL, 0, notification, null, this.tracer.current())
+    await this.invoke(OP.signal, null, 0, notification)
   }
   wait(notification: CPtr): Promise<number> {
     const word = this.latched.get(notification)

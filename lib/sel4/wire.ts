@@ -2,7 +2,7 @@
  * What a message looks like between processes: one part, a 40-byte header that the kernel can read without touching
  * the body, then one msgpack value. Little-endian.
  *
- *   0 kind u8 · 1 flags u8 · 2 reserved u16 · 4 label u32 · 8 session or capability u32 · 12 sequence u32
+ *   0 kind u8 · 1 flags u8 · 2 thread u16 · 4 label u32 · 8 session or capability u32 · 12 sequence u32
  *   16 trace id, 16 bytes · 32 span id, 8 bytes · 40 body
  *
  *   encode(kind, flags, label, session, sequence, body, context)   one message, ready to send
@@ -82,6 +82,17 @@ export const OP = {
   shutdown: 34,
   processes: 35,
   watchDeaths: 36,
+  /** System calls of a thread that meet in the kernel: Send, NBSend, Call, Recv, NBRecv, Reply, Wait, Poll, Yield. */
+  send: 40,
+  receive: 41,
+  reply: 42,
+  wait: 43,
+  signal: 44,
+  yield: 45,
+  /** The memory accessor met no mapping, or not such a one. */
+  vmFault: 46,
+  /** A port was touched without a capability, or the program did what no program may. */
+  userException: 47,
 } as const
 /** Operations of INVOKE, kernel → runtime. */
 export const ASK = {
@@ -100,6 +111,12 @@ export const ASK = {
   powerButton: 11,
   /** To a device: a line's messages go along this session from now on. */
   irqRoute: 12,
+  /** What a thread of the process is to do: start, suspend, resume, priority, destroy. */
+  thread: 20,
+  /** Pages of the program-visible address space came or went. */
+  map: 21,
+  unmap: 22,
+  statusBits: 23,
 } as const
 
 /** A trace context: 16 bytes of trace id, 8 bytes of span id. */
@@ -136,6 +153,9 @@ export const flagsOf = (message: Buffer): number => message[1]
 export const labelOf = (message: Buffer): number => message.readUInt32LE(4)
 export const sessionOf = (message: Buffer): number => message.readUInt32LE(8)
 export const sequenceOf = (message: Buffer): number => message.readUInt32LE(12)
+/** Which thread of its process speaks; 0 is the first. */
+export const threadOf = (message: Buffer): number => message.readUInt16LE(2)
+export const setThread = (message: Buffer, thread: number): void => void message.writeUInt16LE(thread, 2)
 export const traced = (message: Buffer): boolean => message.readUInt32LE(16) !== 0
 export const contextOf = (message: Buffer): TraceContext => message.subarray(16, 40)
 export const setSession = (message: Buffer, session: number): void => void message.writeUInt32LE(session, 8)

@@ -90,7 +90,7 @@ describe('hostile processes', function () {
   })
   it('a session that is not its own is worth nothing, and only the root task spawns', async () => {
     const still = await system.until('forger', 'still')
-    expect([still.spawn, still.root]).to.deep.equal(['seL4_IllegalOperation: only the root task may', false])
+    expect([still.spawn, still.root]).to.deep.equal(['seL4_IllegalOperation: only who holds ProcessControl may', false])
   })
   it('SIGKILL of the kernel leaves no process, stopped ones included', async () => {
     const pids = system.pids()

@@ -1,0 +1,30 @@
+/** What every object method is called with, and the lookups they share. */
+import { Sel4Error } from '../../lib/sel4/api.ts'
+import { type Capability, type KernelObject, lookup, type Slot, slotAt } from '../cspace.ts'
+import type { Kernel } from '../kernel.ts'
+import type { Tcb } from '../tcb.ts'
+
+export interface Call {
+  readonly kernel: Kernel
+  readonly thread: Tcb
+  /** What it is invoked on. */
+  readonly cap: Capability
+}
+export type MethodTable = Readonly<Record<string, (call: Call, args: any) => unknown>>
+
+export const at = ({ thread }: Call, cptr: number): Capability => lookup(thread.cspaceRoot, cptr)
+export function objectAt<T extends KernelObject>(
+  call: Call,
+  cptr: number,
+  kind: abstract new (...args: never[]) => T,
+): Capability & { readonly object: T } {
+  const cap = at(call, cptr)
+  if (cap.object instanceof kind) return cap as Capability & { readonly object: T }
+  throw new Sel4Error('seL4_InvalidCapability', `${cap.object.describe()} is not the one wanted`)
+}
+/** An empty slot for what is to be made. */
+export function emptySlot(call: Call, root: number, index: number, depth: number): Slot {
+  const slot = slotAt(at(call, root), index, depth)
+  if (slot.node.at(slot.index)) throw new Sel4Error('seL4_DeleteFirst', `slot ${slot.index}`)
+  return slot
+}
