@@ -112,7 +112,7 @@ describe('each process ended, crashed or hung while a copy runs', function () {
   })
   it('and the volume is whole after these', () => bench.close())
 
-  SIGNALS.forEach((signal) => {
+  SIGNALS.slice(0, isAtLeast('ci') ? 3 : 1).forEach((signal) => {
     it(`the shell is started again after ${signal}`, async () => {
       const system = await bench.running()
       const from = system.screen().length
@@ -128,9 +128,8 @@ describe('each process ended, crashed or hung while a copy runs', function () {
       const copy = await bench.startCopy()
       await copy.reached(1 / 4)
       await copy.strikeAndReturn('panel', signal)
-      // The line that the dead panel had read ahead is gone with it.
+      // The lines that the dead panel had read ahead are gone with it; the next one waits for the copy's end.
       await system.waitForPrompt()
-      await copy.finish()
       expect((await (await bench.startCopy()).finish()).trim()).equal(COPIED)
     })
   })
@@ -155,7 +154,7 @@ describe('each process ended, crashed or hung while a copy runs', function () {
         await bench.abandon()
       })
   })
-  for (const signal of ['SIGKILL', 'SIGSEGV'] as const)
+  for (const signal of isAtLeast('ci') ? (['SIGKILL', 'SIGSEGV'] as const) : (['SIGKILL'] as const))
     it(`nothing is left when ${signal} ends the launcher`, async () => {
       const system = await bench.running()
       const copy = await bench.startCopy()
@@ -181,10 +180,12 @@ async function late(system: System): Promise<never> {
 
 /** Small, seeded, the same everywhere. */
 function dice(seed: number): (sides: number) => number {
-  let state = Math.imul(seed, 2654435761)
+  let state = Math.imul(seed, 0x9e3779b1)
   return (sides) => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    return Math.floor((state / 2 ** 32) * sides)
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % sides
   }
 }
 describe('several drivers ended at once, and while they return', function () {

@@ -42,9 +42,8 @@ export interface Ended {
 }
 /** From start to prompt, and for one command, on a machine that does other things as well. */
 const PATIENCE_MS = 90_000
-/** The panel types a line only at a prompt: the echo of this harmless one proves that the line before has ended. */
-const MARK = 'pwd'
-const MARKED = />pwd$/m
+/** The panel types a line only at a prompt: the echo of this remark proves that the line before has ended. */
+const mark = (count: number) => ({ line: `rem ${count}`, echo: new RegExp(`>rem ${count}$`, 'm') })
 
 const running = new Set<System>()
 
@@ -85,6 +84,7 @@ export class System {
   private output = ''
   private readonly waiting = new Set<() => void>()
   private over = false
+  private marks = 0
   private seen: ProcessId[] = []
   private readonly folder: string
   private readonly patienceMs: number
@@ -161,16 +161,18 @@ export class System {
   }
   async waitForPrompt(): Promise<void> {
     const from = this.output.length
-    this.type(MARK)
-    await this.waitFor(MARKED, from)
+    const { line, echo } = mark(++this.marks)
+    this.type(line)
+    await this.waitFor(echo, from)
     this.seen = [...this.seen, ...this.processes()]
   }
   /** Types a line and returns what it printed: the rows between its echo and the next prompt. */
   async enter(line: string): Promise<string> {
     const from = this.output.length
+    const end = mark(++this.marks)
     this.type(line)
-    this.type(MARK)
-    const text = await this.waitFor(MARKED, from)
+    this.type(end.line)
+    const text = await this.waitFor(end.echo, from)
     const rows = text.split('\n')
     return rows.slice(afterEcho(rows, line), -1).join('\n')
   }
