@@ -8,12 +8,13 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { seededRandom } from '#sel4/fake'
-import { type Disk, FatReader, type FatType, makeDisk, patternOf } from './volume.ts'
+import { ImageFolder, toolPath } from '../fat/oracles.ts'
+import { type Disk, FatReader, type FatType, makeDisk, patternOf, volumeOf } from './volume.ts'
 import { Stopped, World, type WorldOptions } from './world.ts'
 
-const STORAGE = ['storahci', 'disk', 'partmgr', 'fatfs', 'mountmgr', 'pci', 'pnp', 'ahci0', 'pci-host']
+export const STORAGE = ['storahci', 'disk', 'partmgr', 'fatfs', 'mountmgr', 'pci', 'pnp', 'ahci0', 'pci-host']
 /** Their death loses a key that is under way, so they die only while nobody types. */
-const KEYBOARD = ['kbdclass', 'i8042prt', 'i8042']
+export const KEYBOARD = ['kbdclass', 'i8042prt', 'i8042']
 /** A script's length in events, roughly: deaths are drawn from it. */
 const SCRIPT_EVENTS = 3500
 
@@ -42,7 +43,7 @@ export interface Step {
 }
 const NOTHING = /^$/
 const COPIED = /^\s+1 file\(s\) copied\.$/
-const LISTED = /File\(s\)[^]*Dir\(s\)/
+const LISTED = /File\(s\)[\s\S]*Dir\(s\)/
 
 export interface Story {
   readonly disk: Disk
@@ -149,10 +150,11 @@ export class CaseError extends Error {
   }
 }
 
-export async function survive(seed: number): Promise<{ events: number; deaths: Death[] }> {
+/** `given`: who dies instead of those the seed draws, `at` counted from the first prompt. */
+export async function survive(seed: number, given?: readonly Death[]): Promise<{ events: number; log: string }> {
   const dice = new Dice(seed)
   const { disk, steps, options } = storyOf(seed, dice)
-  const list = deaths(dice)
+  const list = given ?? deaths(dice)
   const world = new World(options)
   const about = { list, lines: steps.map(({ line }) => line), options: { ...options, disk: undefined }, fat: disk.fat }
   const fail = (what: string) => new CaseError(seed, what, world, about)
@@ -175,11 +177,12 @@ export async function survive(seed: number): Promise<{ events: number; deaths: D
   } catch (error) {
     throw error instanceof CaseError ? error : fail((error as Error).stack ?? String(error))
   }
-  return { events: world.events, deaths: list }
+  return { events: world.events, log: world.log(['debug', 'info', 'warn', 'error']) }
 }
 /** Every recovery has ended, and the lazy writer had its turn; whoever was stopped is back. */
 async function settled(world: World): Promise<void> {
-  const quiet = () => unsettled(world).length === 0 && !world.planned && !world.someoneStopped
+  const quiet = () => unsettled(world).length === 0 && !world.someoneStopped
+  world.spareTheRest()
   await world.until(quiet, 'everything is settled')
   await world.quiet(1500)
   await world.until(quiet, 'everything is settled again')
@@ -213,7 +216,7 @@ export function judge(disk: Disk, files: ReadonlyMap<string, Buffer>): string[] 
   const problems = isDeepStrictEqual(findings, clean) ? [] : [JSON.stringify(findings)]
   const found = [...reader.files.values()].filter(({ directory }) => !directory).map(({ path }) => path)
   for (const path of found) if (!files.has(path)) problems.push(`${path} should not be there`)
-  return [...problems, ...contents(reader, files)]
+  return [...problems, ...contents(reader, files), ...complaints(disk, [])]
 }
 function contents(reader: FatReader, files: ReadonlyMap<string, Buffer>): string[] {
   return [...files].flatMap(([path, wanted]) => {
@@ -284,5 +287,28 @@ function judgeCrash(disk: Disk, kept: ReadonlyMap<string, Buffer>, later: readon
     const safe = [...kept].filter(([path]) => later.every(({ files }) => files.has(path)))
     problems.push(...contents(reader, new Map(safe)).map((text) => `FAT ${copy + 1}: ${text}`))
   }
-  return problems
+  return [...problems, ...complaints(disk, REPAIRS)]
+}
+
+/** Of a FAT32 volume made small on purpose. */
+const SMALL_FAT32 = /^Warning: Filesystem is FAT32|^but has only \d+ clusters|^This may lead to problems/
+/** What fsck.fat may say of a machine that stopped: the dirty mark, lost clusters, the free count, a copy of the FAT behind the other. */
+const REPAIRS = [
+  /Dirty bit is set|not properly unmounted|Automatically removing dirty bit|^\d\) |some data may be corrupt/i,
+  /^Reclaimed \d+ unused clusters?( \(\d+ bytes\))?( in \d+ chains?)?\.?$/,
+  /^Free cluster summary wrong|^Auto-correcting|Free cluster summary uninitialized/,
+  /cluster chain length is > \d+ bytes|^Truncating file to \d+ bytes/,
+  /^FATs differ but appear to be intact|^Use which FAT|^Using first FAT|^Copying/,
+  /^Leaving filesystem unchanged|^\//,
+]
+/** Nothing where there is no fsck.fat. */
+function complaints(disk: Disk, allowed: readonly RegExp[]): string[] {
+  if (!toolPath('fsck.fat')) return []
+  const folder = new ImageFolder()
+  try {
+    const { lines } = folder.complaints(volumeOf(disk))
+    return lines.filter((line) => ![SMALL_FAT32, ...allowed].some((pattern) => pattern.test(line)))
+  } finally {
+    folder.remove()
+  }
 }

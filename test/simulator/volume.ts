@@ -44,12 +44,14 @@ export function makeDisk({ fat, partitioned, files }: DiskOptions): Disk {
   const volume = bareVolume(fat)
   const offset = partitioned ? PARTITION_SECTOR * SECTOR : 0
   new Filler(volume, fat).fill(files)
-  if (partitioned) volume.writeUInt32LE(PARTITION_SECTOR, 28)
+  if (partitioned) for (const boot of bootSectors(fat)) volume.writeUInt32LE(PARTITION_SECTOR, boot * SECTOR + 28)
   const bytes = Buffer.alloc(offset + volume.length + (partitioned ? TAIL_SECTORS * SECTOR : 0))
   volume.copy(bytes, offset)
   if (partitioned) writeTable(bytes, fat, volume.length / SECTOR)
   return { bytes, offset, length: volume.length, fat }
 }
+/** FAT32 keeps a copy. [FAT] BPB_BkBootSec */
+const bootSectors = (fat: FatType): number[] => (fat === 32 ? [0, 6] : [0])
 function writeTable(disk: Buffer, fat: FatType, sectors: number): void {
   disk.writeUInt32LE(0x1234abcd, 440)
   disk.set([0x80, 0xfe, 0xff, 0xff, TYPES[fat], 0xfe, 0xff, 0xff], 446)

@@ -158,9 +158,9 @@ export class World {
   get someoneStopped(): boolean {
     return [...this.sim.processes.values()].some(({ stopped }) => stopped)
   }
-  /** Something is still to happen `atEvent`. */
-  get planned(): boolean {
-    return this.plans.some(({ at }) => at <= this.events)
+  /** What was planned and has not happened will not. */
+  spareTheRest(): void {
+    this.plans.length = 0
   }
   async quiet(milliseconds: number): Promise<void> {
     const end = this.sim.now() + milliseconds
