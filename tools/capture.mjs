@@ -48,7 +48,7 @@ function kill(run, screen) {
   for (const words of [['kill', 'storahci'], ['ps']]) {
     const { stdout } = spawnSync(process.execPath, [cli, ...words, '--run', run], { encoding: 'utf8' })
     const rows = stdout.trimEnd().split('\n')
-    const shown = words[0] === 'ps' ? rows.filter((row) => /^(name|storahci|disk|fatfs) /.test(row)) : rows
+    const shown = words[0] === 'ps' ? rows.filter((row) => /^\W*(name|storahci|disk|fatfs)\b/.test(row)) : rows
     other += `$ npx neptune ${words.join(' ')}\n${shown.join('\n')}\n`
   }
   if (before.includes('copied')) throw new Error('the copy was over before the driver was killed')

@@ -193,11 +193,7 @@ export class PlugAndPlay {
     const result = await this.steps.pnp(device, IRP_MN.IRP_MN_START_DEVICE, startParameters(node), { recovery: true })
     return result.Status
   }
-  private async replayRelations(
-    node: DeviceNode,
-    driver: DriverObject,
-    alive: () => boolean,
-  ): Promise<DeviceNode[]> {
+  private async replayRelations(node: DeviceNode, driver: DriverObject, alive: () => boolean): Promise<DeviceNode[]> {
     const device = deviceIn(node, driver)
     const bus = node.functionDriver === driver || node.children.some((child) => child.physicalDevice.driver === driver)
     if (!bus || !device) return []

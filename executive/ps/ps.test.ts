@@ -11,14 +11,18 @@ import { obServices } from '../ob/services.ts'
 import { ProcessManager } from './index.ts'
 import { imageOf, psServices } from './services.ts'
 
-const MANIFEST = { images: { ntcmd: { nt: { kind: 'program' }, arena: 1 << 21 }, disk: { nt: { kind: 'driver' }, arena: 1 << 21 } }, devices: {} }
+const MANIFEST = {
+  images: { ntcmd: { nt: { kind: 'program' }, arena: 1 << 21 }, disk: { nt: { kind: 'driver' }, arena: 1 << 21 } },
+  devices: {},
+}
 async function setup() {
   const env = fakeEnvironment({ root: true, manifest: MANIFEST })
   const root = env.root as NonNullable<typeof env.root>
   const memory: string[] = []
   const io = {
     dma: { addMemory: async () => void memory.push('add'), removeMemory: async () => void memory.push('remove') },
-    irps: { abandonRequestor: async () => undefined }, driverDied: async () => undefined,
+    irps: { abandonRequestor: async () => undefined },
+    driverDied: async () => undefined,
   }
   const ex = { env, root, io } as unknown as { -readonly [K in keyof Executive]: Executive[K] }
   ex.ob = new ObjectManager()
@@ -30,16 +34,27 @@ async function setup() {
   return { env, root, ex, memory, process, services, caller: { badge: process.pid } }
 }
 const statusOf = (section: () => unknown): Promise<string> =>
-  Promise.resolve().then(section).then(() => 'STATUS_SUCCESS', (error: StatusError) => (error.status === undefined ? String(error) : statusName(error.status)))
+  Promise.resolve()
+    .then(section)
+    .then(
+      () => 'STATUS_SUCCESS',
+      (error: StatusError) => (error.status === undefined ? String(error) : statusName(error.status)),
+    )
 const named = (ObjectName: string, RootDirectory = 0) => ({ RootDirectory, ObjectName, Attributes: 0 })
 
 describe('processes', () => {
-  it('are made of the manifest\'s images of their kind, one of a name', async () => {
+  it("are made of the manifest's images of their kind, one of a name", async () => {
     const { ex, process } = await setup()
     expect(process.pid % 4).to.equal(0)
-    expect(await statusOf(() => ex.ps.create({ image: 'disk', kind: 'program', birth: 'fresh' }))).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
-    expect(await statusOf(() => ex.ps.create({ image: 'none', kind: 'program', birth: 'fresh' }))).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
-    expect(await statusOf(() => ex.ps.create({ image: 'ntcmd', kind: 'program', birth: 'fresh', name: 'first' }))).to.equal('STATUS_IMAGE_ALREADY_LOADED')
+    expect(await statusOf(() => ex.ps.create({ image: 'disk', kind: 'program', birth: 'fresh' }))).to.equal(
+      'STATUS_OBJECT_NAME_NOT_FOUND',
+    )
+    expect(await statusOf(() => ex.ps.create({ image: 'none', kind: 'program', birth: 'fresh' }))).to.equal(
+      'STATUS_OBJECT_NAME_NOT_FOUND',
+    )
+    expect(
+      await statusOf(() => ex.ps.create({ image: 'ntcmd', kind: 'program', birth: 'fresh', name: 'first' })),
+    ).to.equal('STATUS_IMAGE_ALREADY_LOADED')
     expect(['\\SystemRoot\\ntcmd.exe', 'NTCMD.EXE', 'ntcmd'].map(imageOf)).to.deep.equal(['ntcmd', 'ntcmd', 'ntcmd'])
   })
   it('point only into their own memory', async () => {
@@ -47,13 +62,22 @@ describe('processes', () => {
     const arena = process.child?.arena as NonNullable<NonNullable<typeof process.child>['arena']>
     expect(process.buffer(arena.virtualAddress + 10, 20).bytes.byteLength).to.equal(20)
     expect(process.buffer(arena.virtualAddress + arena.length, 0).bytes.byteLength).to.equal(0)
-    for (const [address, length] of [[arena.virtualAddress - 1, 2], [arena.virtualAddress, arena.length + 1], [arena.virtualAddress + arena.length, 1], [0, 0], [Number.MAX_SAFE_INTEGER, 1]]) {
+    for (const [address, length] of [
+      [arena.virtualAddress - 1, 2],
+      [arena.virtualAddress, arena.length + 1],
+      [arena.virtualAddress + arena.length, 1],
+      [0, 0],
+      [Number.MAX_SAFE_INTEGER, 1],
+    ]) {
       expect(await statusOf(() => process.buffer(address, length))).to.equal('STATUS_ACCESS_VIOLATION')
     }
   })
   it('end: handles closed, memory taken back, waiters woken with their status', async () => {
     const { ex, root, services, caller, env, memory } = await setup()
-    const { ProcessHandle, ClientId } = await services.NtCreateUserProcess({ ProcessDesiredAccess: 0x1fffff, ImagePathName: 'ntcmd', CommandLine: 'x', CurrentDirectory: 'C:\\' }, caller)
+    const { ProcessHandle, ClientId } = await services.NtCreateUserProcess(
+      { ProcessDesiredAccess: 0x1fffff, ImagePathName: 'ntcmd', CommandLine: 'x', CurrentDirectory: 'C:\\' },
+      caller,
+    )
     const child = ex.ps.byBadge(ClientId.UniqueProcess)
     let closed = 0
     class Thing extends NtObject {
@@ -96,35 +120,72 @@ describe('processes', () => {
   })
   it('get no name without a handle', async () => {
     const { services, caller, process } = await setup()
-    const event = (ObjectName: string) => statusOf(() => services.NtCreateEvent({ DesiredAccess: 3, ObjectAttributes: named(ObjectName), EventType: 0, InitialState: false }, caller))
+    const event = (ObjectName: string) =>
+      statusOf(() =>
+        services.NtCreateEvent(
+          { DesiredAccess: 3, ObjectAttributes: named(ObjectName), EventType: 0, InitialState: false },
+          caller,
+        ),
+      )
     expect(await event('\\BaseNamedObjects\\e')).to.equal('STATUS_SUCCESS')
     expect(await event('\\BaseNamedObjects\\E')).to.equal('STATUS_OBJECT_NAME_COLLISION')
     expect(process.handles.size).to.equal(1)
     process.leave()
     expect(await event('\\BaseNamedObjects\\f')).to.equal('STATUS_INSUFFICIENT_RESOURCES')
-    expect(await statusOf(() => services.NtCreateSymbolicLinkObject({ DesiredAccess: 1, ObjectAttributes: named('\\??\\D:'), LinkTarget: '\\Device' }, caller))).to.equal('STATUS_INSUFFICIENT_RESOURCES')
-    expect(await statusOf(() => services.NtOpenEvent({ DesiredAccess: 3, ObjectAttributes: named('\\BaseNamedObjects\\f') }, caller))).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
-    expect(await statusOf(() => services.NtOpenSymbolicLinkObject({ DesiredAccess: 1, ObjectAttributes: named('\\??\\D:') }, caller))).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
+    expect(
+      await statusOf(() =>
+        services.NtCreateSymbolicLinkObject(
+          { DesiredAccess: 1, ObjectAttributes: named('\\??\\D:'), LinkTarget: '\\Device' },
+          caller,
+        ),
+      ),
+    ).to.equal('STATUS_INSUFFICIENT_RESOURCES')
+    expect(
+      await statusOf(() =>
+        services.NtOpenEvent({ DesiredAccess: 3, ObjectAttributes: named('\\BaseNamedObjects\\f') }, caller),
+      ),
+    ).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
+    expect(
+      await statusOf(() =>
+        services.NtOpenSymbolicLinkObject({ DesiredAccess: 1, ObjectAttributes: named('\\??\\D:') }, caller),
+      ),
+    ).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
   })
 })
 
 describe('object services', () => {
   it('make a permanent link temporary, so that it goes with its last handle', async () => {
     const { services, caller } = await setup()
-    const { LinkHandle } = await services.NtCreateSymbolicLinkObject({ DesiredAccess: 1, ObjectAttributes: named('\\??\\D:'), LinkTarget: '\\Device' }, caller)
+    const { LinkHandle } = await services.NtCreateSymbolicLinkObject(
+      { DesiredAccess: 1, ObjectAttributes: named('\\??\\D:'), LinkTarget: '\\Device' },
+      caller,
+    )
     expect((await services.NtQuerySymbolicLinkObject({ LinkHandle }, caller)).LinkTarget).to.equal('\\Device')
     await services.NtMakeTemporaryObject({ Handle: LinkHandle }, caller)
     await services.NtMakeTemporaryObject({ Handle: LinkHandle }, caller)
-    const open = () => statusOf(() => services.NtOpenSymbolicLinkObject({ DesiredAccess: 1, ObjectAttributes: named('\\??\\D:') }, caller))
+    const open = () =>
+      statusOf(() =>
+        services.NtOpenSymbolicLinkObject({ DesiredAccess: 1, ObjectAttributes: named('\\??\\D:') }, caller),
+      )
     await services.NtClose({ Handle: LinkHandle }, caller)
     expect(await open()).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
   })
   it('list a directory in order, from any index, to its end', async () => {
     const { services, caller } = await setup()
-    const { DirectoryHandle } = await services.NtOpenDirectoryObject({ DesiredAccess: 1, ObjectAttributes: named('\\') }, caller)
+    const { DirectoryHandle } = await services.NtOpenDirectoryObject(
+      { DesiredAccess: 1, ObjectAttributes: named('\\') },
+      caller,
+    )
     const names: string[] = []
     for (let Context = 0; ; ) {
-      const answer = await Promise.resolve().then(() => services.NtQueryDirectoryObject({ DirectoryHandle, ReturnSingleEntry: true, RestartScan: false, Context }, caller)).catch((error: StatusError) => statusName(error.status))
+      const answer = await Promise.resolve()
+        .then(() =>
+          services.NtQueryDirectoryObject(
+            { DirectoryHandle, ReturnSingleEntry: true, RestartScan: false, Context },
+            caller,
+          ),
+        )
+        .catch((error: StatusError) => statusName(error.status))
       if (typeof answer === 'string') {
         expect(answer).to.equal('STATUS_NO_MORE_ENTRIES')
         break
@@ -141,20 +202,54 @@ describe('registry', () => {
   it('creates, opens, keeps values, enumerates; names without case', async () => {
     const { services, caller } = await setup()
     const path = '\\Registry\\Machine\\Registry\\RegistryX'
-    const first = await services.NtCreateKey({ DesiredAccess: 0x3f, ObjectAttributes: named(path), CreateOptions: 0 }, caller)
-    const second = await services.NtCreateKey({ DesiredAccess: 0x3f, ObjectAttributes: named(path.toLowerCase().replace('\\registry', '\\Registry')), CreateOptions: 0 }, caller)
+    const first = await services.NtCreateKey(
+      { DesiredAccess: 0x3f, ObjectAttributes: named(path), CreateOptions: 0 },
+      caller,
+    )
+    const second = await services.NtCreateKey(
+      {
+        DesiredAccess: 0x3f,
+        ObjectAttributes: named(path.toLowerCase().replace('\\registry', '\\Registry')),
+        CreateOptions: 0,
+      },
+      caller,
+    )
     expect([first.Disposition, second.Disposition]).to.deep.equal([1, 2])
     const Data = Uint8Array.of(1, 0, 0, 0)
     await services.NtSetValueKey({ KeyHandle: first.KeyHandle, ValueName: 'Start', Type: 4, Data }, caller)
     Data[0] = 9
-    expect(await services.NtQueryValueKey({ KeyHandle: second.KeyHandle, ValueName: 'START' }, caller)).to.deep.equal({ Type: 4, Data: Uint8Array.of(1, 0, 0, 0) })
-    expect(await statusOf(() => services.NtEnumerateValueKey({ KeyHandle: first.KeyHandle, Index: 1 }, caller))).to.equal('STATUS_NO_MORE_ENTRIES')
-    const { KeyHandle } = await services.NtOpenKey({ DesiredAccess: 0x80000000, ObjectAttributes: named('\\Registry\\Machine\\Registry') }, caller)
+    expect(await services.NtQueryValueKey({ KeyHandle: second.KeyHandle, ValueName: 'START' }, caller)).to.deep.equal({
+      Type: 4,
+      Data: Uint8Array.of(1, 0, 0, 0),
+    })
+    expect(
+      await statusOf(() => services.NtEnumerateValueKey({ KeyHandle: first.KeyHandle, Index: 1 }, caller)),
+    ).to.equal('STATUS_NO_MORE_ENTRIES')
+    const { KeyHandle } = await services.NtOpenKey(
+      { DesiredAccess: 0x80000000, ObjectAttributes: named('\\Registry\\Machine\\Registry') },
+      caller,
+    )
     expect(await services.NtEnumerateKey({ KeyHandle, Index: 0 }, caller)).to.deep.equal({ Name: 'RegistryX' })
-    expect(await statusOf(() => services.NtSetValueKey({ KeyHandle, ValueName: '', Type: 1, Data }, caller))).to.equal('STATUS_ACCESS_DENIED')
-    const relative = await services.NtOpenKey({ DesiredAccess: 1, ObjectAttributes: named('RegistryX', KeyHandle) }, caller)
+    expect(await statusOf(() => services.NtSetValueKey({ KeyHandle, ValueName: '', Type: 1, Data }, caller))).to.equal(
+      'STATUS_ACCESS_DENIED',
+    )
+    const relative = await services.NtOpenKey(
+      { DesiredAccess: 1, ObjectAttributes: named('RegistryX', KeyHandle) },
+      caller,
+    )
     expect(relative.KeyHandle).to.be.greaterThan(0)
-    expect(await statusOf(() => services.NtOpenKey({ DesiredAccess: 1, ObjectAttributes: named('\\Registry\\None') }, caller))).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
-    expect(await statusOf(() => services.NtCreateKey({ DesiredAccess: 1, ObjectAttributes: named(`\\Registry${'\\a'.repeat(70)}`), CreateOptions: 0 }, caller))).to.equal('STATUS_OBJECT_NAME_INVALID')
+    expect(
+      await statusOf(() =>
+        services.NtOpenKey({ DesiredAccess: 1, ObjectAttributes: named('\\Registry\\None') }, caller),
+      ),
+    ).to.equal('STATUS_OBJECT_NAME_NOT_FOUND')
+    expect(
+      await statusOf(() =>
+        services.NtCreateKey(
+          { DesiredAccess: 1, ObjectAttributes: named(`\\Registry${'\\a'.repeat(70)}`), CreateOptions: 0 },
+          caller,
+        ),
+      ),
+    ).to.equal('STATUS_OBJECT_NAME_INVALID')
   })
 })

@@ -1,7 +1,24 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import {
-  ARRAY, BOOLEAN, BYTES, type Field, fromWire, LARGE_INTEGER, LONG, MalformedError, NTSTATUS, OPTIONAL, STRING, STRUCT, toWire, UCHAR, ULONG, ULONGLONG, USHORT, VARIANT,
+  ARRAY,
+  BOOLEAN,
+  BYTES,
+  type Field,
+  fromWire,
+  LARGE_INTEGER,
+  LONG,
+  MalformedError,
+  NTSTATUS,
+  OPTIONAL,
+  STRING,
+  STRUCT,
+  toWire,
+  UCHAR,
+  ULONG,
+  ULONGLONG,
+  USHORT,
+  VARIANT,
 } from './field.ts'
 import { INTERFACE, labelOf } from './interface.ts'
 import { SystemServices } from './nt.ts'
@@ -9,29 +26,54 @@ import { decodeModules, decodeProcesses, encodeModules, encodeProcesses } from '
 import { DRIVER_PACKET, SERVER_PACKET, WdmServices } from './wdm.ts'
 
 const POINT = STRUCT('POINT', { X: LONG, Y: OPTIONAL(LARGE_INTEGER) })
-const SHAPE = VARIANT('SHAPE', { Dot: STRUCT('Dot', { At: POINT }), Line: STRUCT('Line', { Points: ARRAY(POINT, 4), Name: STRING(8) }) })
-const ALL = STRUCT('ALL', { A: UCHAR, B: USHORT, C: ULONG, D: BOOLEAN, E: BYTES(16), F: ARRAY(SHAPE, 3), G: OPTIONAL(SHAPE), H: ULONGLONG })
+const SHAPE = VARIANT('SHAPE', {
+  Dot: STRUCT('Dot', { At: POINT }),
+  Line: STRUCT('Line', { Points: ARRAY(POINT, 4), Name: STRING(8) }),
+})
+const ALL = STRUCT('ALL', {
+  A: UCHAR,
+  B: USHORT,
+  C: ULONG,
+  D: BOOLEAN,
+  E: BYTES(16),
+  F: ARRAY(SHAPE, 3),
+  G: OPTIONAL(SHAPE),
+  H: ULONGLONG,
+})
 
 describe('fields', () => {
   const point = fc.record({ X: fc.integer(), Y: fc.option(fc.maxSafeInteger(), { nil: undefined }) })
   const shape = fc.oneof(
     fc.record({ kind: fc.constant('Dot' as const), At: point }),
-    fc.record({ kind: fc.constant('Line' as const), Points: fc.array(point, { maxLength: 4 }), Name: fc.string({ maxLength: 8 }) }),
+    fc.record({
+      kind: fc.constant('Line' as const),
+      Points: fc.array(point, { maxLength: 4 }),
+      Name: fc.string({ maxLength: 8 }),
+    }),
   )
   const all = fc.record({
-    A: fc.nat(255), B: fc.nat(65535), C: fc.nat(), D: fc.boolean(), E: fc.uint8Array({ maxLength: 16 }), F: fc.array(shape, { maxLength: 3 }),
-    G: fc.option(shape, { nil: undefined }), H: fc.maxSafeNat(),
+    A: fc.nat(255),
+    B: fc.nat(65535),
+    C: fc.nat(),
+    D: fc.boolean(),
+    E: fc.uint8Array({ maxLength: 16 }),
+    F: fc.array(shape, { maxLength: 3 }),
+    G: fc.option(shape, { nil: undefined }),
+    H: fc.maxSafeNat(),
   })
   it('come back as they went', () => {
-    fc.assert(fc.property(all, (value) => {
-      const plain = JSON.parse(JSON.stringify({ ...value, E: [...value.E] }))
-      const back = fromWire(ALL, toWire(ALL, value as never)) as typeof value
-      expect(JSON.parse(JSON.stringify({ ...back, E: [...back.E] }))).to.deep.equal(plain)
-    }))
+    fc.assert(
+      fc.property(all, (value) => {
+        const plain = JSON.parse(JSON.stringify({ ...value, E: [...value.E] }))
+        const back = fromWire(ALL, toWire(ALL, value as never)) as typeof value
+        expect(JSON.parse(JSON.stringify({ ...back, E: [...back.E] }))).to.deep.equal(plain)
+      }),
+    )
   })
   it('refuse what is out of their bounds', () => {
     const refuses = <T>(field: Field<T>, ...wires: unknown[]) => {
-      for (const wire of wires) expect(() => fromWire(field, wire), `${field.kind} ${String(wire)}`).to.throw(MalformedError)
+      for (const wire of wires)
+        expect(() => fromWire(field, wire), `${field.kind} ${String(wire)}`).to.throw(MalformedError)
     }
     refuses(UCHAR, -1, 256, 1.5, '1', null, undefined, Number.NaN, 1n)
     refuses(NTSTATUS, -1, 2 ** 32)
@@ -46,13 +88,15 @@ describe('fields', () => {
   })
   it('never let an arbitrary message through as something it is not', () => {
     for (const field of [ALL, SERVER_PACKET, DRIVER_PACKET] as Field<unknown>[]) {
-      fc.assert(fc.property(fc.anything({ maxDepth: 4 }), (wire) => {
-        try {
-          fromWire(field, wire)
-        } catch (error) {
-          expect(error).to.be.instanceOf(MalformedError)
-        }
-      }))
+      fc.assert(
+        fc.property(fc.anything({ maxDepth: 4 }), (wire) => {
+          try {
+            fromWire(field, wire)
+          } catch (error) {
+            expect(error).to.be.instanceOf(MalformedError)
+          }
+        }),
+      )
     }
   })
 })
@@ -72,12 +116,27 @@ describe('interfaces', () => {
 
 describe('system tables', () => {
   it('come back as they went', () => {
-    const row = fc.record({ UniqueProcessId: fc.nat(), ImageName: fc.string({ maxLength: 40 }), HandleCount: fc.nat(), NumberOfThreads: fc.nat(9), WorkingSetSize: fc.maxSafeNat(), UserTime: fc.maxSafeNat() })
-    fc.assert(fc.property(fc.array(row, { minLength: 1, maxLength: 5 }), (rows) => {
-      expect(decodeProcesses(encodeProcesses(rows))).to.deep.equal(rows)
-    }))
+    const row = fc.record({
+      UniqueProcessId: fc.nat(),
+      ImageName: fc.string({ maxLength: 40 }),
+      HandleCount: fc.nat(),
+      NumberOfThreads: fc.nat(9),
+      WorkingSetSize: fc.maxSafeNat(),
+      UserTime: fc.maxSafeNat(),
+    })
+    fc.assert(
+      fc.property(fc.array(row, { minLength: 1, maxLength: 5 }), (rows) => {
+        expect(decodeProcesses(encodeProcesses(rows))).to.deep.equal(rows)
+      }),
+    )
     expect(decodeProcesses(encodeProcesses([]))).to.deep.equal([])
-    const modules = [{ FullPathName: '\\SystemRoot\\drivers\\pci.sys', ImageSize: 3 }, { FullPathName: 'x'.repeat(300), ImageSize: 0 }]
-    expect(decodeModules(encodeModules(modules))).to.deep.equal([modules[0], { FullPathName: 'x'.repeat(255), ImageSize: 0 }])
+    const modules = [
+      { FullPathName: '\\SystemRoot\\drivers\\pci.sys', ImageSize: 3 },
+      { FullPathName: 'x'.repeat(300), ImageSize: 0 },
+    ]
+    expect(decodeModules(encodeModules(modules))).to.deep.equal([
+      modules[0],
+      { FullPathName: 'x'.repeat(255), ImageSize: 0 },
+    ])
   })
 })

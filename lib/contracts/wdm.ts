@@ -13,8 +13,23 @@
  * Buffers never travel: an MDL names physical pages; only up to a page of input or output is inline.
  */
 import {
-  ARRAY, BOOLEAN, BYTES, HANDLE, LARGE_INTEGER, NTSTATUS, OPTIONAL, type Of, PHYSICAL_ADDRESS, STRING, STRUCT, UCHAR, ULONG, ULONG_PTR,
-  ULONGLONG, USHORT, VARIANT,
+  ARRAY,
+  BOOLEAN,
+  BYTES,
+  HANDLE,
+  LARGE_INTEGER,
+  NTSTATUS,
+  OPTIONAL,
+  type Of,
+  PHYSICAL_ADDRESS,
+  STRING,
+  STRUCT,
+  UCHAR,
+  ULONG,
+  ULONG_PTR,
+  ULONGLONG,
+  USHORT,
+  VARIANT,
 } from './field.ts'
 import { INTERFACE } from './interface.ts'
 
@@ -76,7 +91,13 @@ export const IRP_MN = {
 export const RESOURCE = VARIANT('CM_PARTIAL_RESOURCE_DESCRIPTOR', {
   Port: STRUCT('CM.Port', { Start: ULONG, Length: ULONG }),
   /** Vector is the Executive's number for WdmConnectInterrupt; Level the machine's line. */
-  Interrupt: STRUCT('CM.Interrupt', { Level: ULONG, Vector: ULONG, Latched: BOOLEAN, Shared: BOOLEAN, Message: BOOLEAN }),
+  Interrupt: STRUCT('CM.Interrupt', {
+    Level: ULONG,
+    Vector: ULONG,
+    Latched: BOOLEAN,
+    Shared: BOOLEAN,
+    Message: BOOLEAN,
+  }),
   Memory: STRUCT('CM.Memory', { Start: PHYSICAL_ADDRESS, Length: ULONG }),
   BusNumber: STRUCT('CM.BusNumber', { Start: ULONG, Length: ULONG }),
 })
@@ -114,7 +135,12 @@ export const SRB = STRUCT('SCSI_REQUEST_BLOCK', {
   DataTransferLength: ULONG,
   TimeOutValue: ULONG,
 })
-export const SRB_RESULT = STRUCT('SRB_RESULT', { SrbStatus: UCHAR, ScsiStatus: UCHAR, DataTransferLength: ULONG, SenseInfo: BYTES(255) })
+export const SRB_RESULT = STRUCT('SRB_RESULT', {
+  SrbStatus: UCHAR,
+  ScsiStatus: UCHAR,
+  DataTransferLength: ULONG,
+  SenseInfo: BYTES(255),
+})
 
 export const PARAMETERS = VARIANT('IO_STACK_LOCATION.Parameters', {
   None: STRUCT('None', {}),
@@ -153,12 +179,23 @@ export const PARAMETERS = VARIANT('IO_STACK_LOCATION.Parameters', {
     FileIndex: OPTIONAL(ULONG),
   }),
   QueryVolume: STRUCT('QueryVolume', { Length: ULONG, FsInformationClass: ULONG }),
-  DeviceIoControl: STRUCT('DeviceIoControl', { OutputBufferLength: ULONG, InputBufferLength: ULONG, IoControlCode: ULONG }),
-  FileSystemControl: STRUCT('FileSystemControl', { OutputBufferLength: ULONG, InputBufferLength: ULONG, FsControlCode: ULONG }),
+  DeviceIoControl: STRUCT('DeviceIoControl', {
+    OutputBufferLength: ULONG,
+    InputBufferLength: ULONG,
+    IoControlCode: ULONG,
+  }),
+  FileSystemControl: STRUCT('FileSystemControl', {
+    OutputBufferLength: ULONG,
+    InputBufferLength: ULONG,
+    FsControlCode: ULONG,
+  }),
   /** Rebind: the file system was restarted; mount what was mounted, the cache holds newer metadata than the disk. */
   MountVolume: STRUCT('MountVolume', { StorageDevice: HANDLE, Rebind: BOOLEAN }),
   QueryExtents: STRUCT('QueryExtents', { ByteOffset: LARGE_INTEGER, Length: LARGE_INTEGER }),
-  StartDevice: STRUCT('StartDevice', { AllocatedResources: ARRAY(RESOURCE, 32), AllocatedResourcesTranslated: ARRAY(RESOURCE, 32) }),
+  StartDevice: STRUCT('StartDevice', {
+    AllocatedResources: ARRAY(RESOURCE, 32),
+    AllocatedResourcesTranslated: ARRAY(RESOURCE, 32),
+  }),
   /** BusRelations 0. */
   QueryDeviceRelations: STRUCT('QueryDeviceRelations', { Type: ULONG }),
   /** BusQueryDeviceID 0, HardwareIDs 1, CompatibleIDs 2, InstanceID 3. */
@@ -170,7 +207,11 @@ export const PARAMETERS = VARIANT('IO_STACK_LOCATION.Parameters', {
 export type Parameters = Of<typeof PARAMETERS>
 
 // ---------------------------------------------------------------- results
-export const EXTENT = STRUCT('EXTENT', { FileOffset: LARGE_INTEGER, VolumeOffset: LARGE_INTEGER, Length: LARGE_INTEGER })
+export const EXTENT = STRUCT('EXTENT', {
+  FileOffset: LARGE_INTEGER,
+  VolumeOffset: LARGE_INTEGER,
+  Length: LARGE_INTEGER,
+})
 export const FILE_SIZES = STRUCT('FILE_SIZES', {
   AllocationSize: LARGE_INTEGER,
   FileSize: LARGE_INTEGER,
@@ -323,97 +364,183 @@ const badDevice = ['STATUS_INVALID_HANDLE', 'STATUS_ACCESS_DENIED'] as const
 
 export const WdmServices = INTERFACE('WdmServices', {
   WdmRequestIoPackets: {
-    doc: 'Hands in the driver\'s packets, in order, and takes the next ones. With Wait the answer comes when there is at least one; the first such call tells the Executive that DriverEntry has succeeded. One call with Wait may be outstanding.',
+    doc: "Hands in the driver's packets, in order, and takes the next ones. With Wait the answer comes when there is at least one; the first such call tells the Executive that DriverEntry has succeeded. One call with Wait may be outstanding.",
     in: { Packets: ARRAY(DRIVER_PACKET, PACKETS_MAX), Wait: BOOLEAN },
     out: { Packets: ARRAY(SERVER_PACKET, PACKETS_MAX) },
-    errors: [], onServerDeath: gone, parks: true,
+    errors: [],
+    onServerDeath: gone,
+    parks: true,
   },
   WdmSubmitIoPackets: {
     doc: 'Hands in packets without taking any: what a DPC or work item completed while the pull is parked. Sent without waiting for an answer.',
-    in: { Packets: ARRAY(DRIVER_PACKET, PACKETS_MAX) }, out: {}, errors: [], onServerDeath: gone,
+    in: { Packets: ARRAY(DRIVER_PACKET, PACKETS_MAX) },
+    out: {},
+    errors: [],
+    onServerDeath: gone,
   },
   WdmDriverEntryFailed: {
     doc: 'Tells why DriverEntry failed; the process ends after it.',
-    in: { Status: NTSTATUS }, out: {}, errors: [], onServerDeath: gone,
+    in: { Status: NTSTATUS },
+    out: {},
+    errors: [],
+    onServerDeath: gone,
   },
   WdmCreateDevice: {
-    doc: 'Makes a device object owned by the caller, named or not. After the driver\'s restart a device of the same name (or, unnamed, of the same physical device, in order of creation) is bound again: Rebound is true and its handle is the old one.',
-    in: { DeviceName: OPTIONAL(STRING(256)), DeviceType: ULONG, Characteristics: ULONG, Flags: ULONG, Exclusive: BOOLEAN },
+    doc: "Makes a device object owned by the caller, named or not. After the driver's restart a device of the same name (or, unnamed, of the same physical device, in order of creation) is bound again: Rebound is true and its handle is the old one.",
+    in: {
+      DeviceName: OPTIONAL(STRING(256)),
+      DeviceType: ULONG,
+      Characteristics: ULONG,
+      Flags: ULONG,
+      Exclusive: BOOLEAN,
+    },
     out: { Device: HANDLE, Rebound: BOOLEAN },
-    errors: ['STATUS_OBJECT_NAME_COLLISION', 'STATUS_OBJECT_NAME_INVALID', 'STATUS_OBJECT_PATH_NOT_FOUND', 'STATUS_INSUFFICIENT_RESOURCES'], onServerDeath: gone,
+    errors: [
+      'STATUS_OBJECT_NAME_COLLISION',
+      'STATUS_OBJECT_NAME_INVALID',
+      'STATUS_OBJECT_PATH_NOT_FOUND',
+      'STATUS_INSUFFICIENT_RESOURCES',
+    ],
+    onServerDeath: gone,
   },
   WdmSetDeviceFlags: {
-    doc: 'Publishes a device\'s DO_* flags, stack size and sector size after the driver changed them (once, when DO_DEVICE_INITIALIZING is cleared).',
-    in: { Device: HANDLE, Flags: ULONG, StackSize: UCHAR, AlignmentRequirement: ULONG }, out: {}, errors: badDevice, onServerDeath: gone,
+    doc: "Publishes a device's DO_* flags, stack size and sector size after the driver changed them (once, when DO_DEVICE_INITIALIZING is cleared).",
+    in: { Device: HANDLE, Flags: ULONG, StackSize: UCHAR, AlignmentRequirement: ULONG },
+    out: {},
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmDeleteDevice: {
-    doc: 'Removes a device of the caller\'s.',
-    in: { Device: HANDLE }, out: {}, errors: badDevice, onServerDeath: gone,
+    doc: "Removes a device of the caller's.",
+    in: { Device: HANDLE },
+    out: {},
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmAttachDeviceToDeviceStack: {
-    doc: 'Attaches Source above the top of Target\'s stack; answers with the device that was the top. After a restart the old place in the stack is taken again.',
-    in: { SourceDevice: HANDLE, TargetDevice: HANDLE }, out: { LowerDevice: DEVICE_INFO }, errors: [...badDevice, 'STATUS_NO_SUCH_DEVICE'], onServerDeath: gone,
+    doc: "Attaches Source above the top of Target's stack; answers with the device that was the top. After a restart the old place in the stack is taken again.",
+    in: { SourceDevice: HANDLE, TargetDevice: HANDLE },
+    out: { LowerDevice: DEVICE_INFO },
+    errors: [...badDevice, 'STATUS_NO_SUCH_DEVICE'],
+    onServerDeath: gone,
   },
   WdmDetachDevice: {
-    doc: 'Takes the device attached above TargetDevice (the caller\'s own) off the stack.',
-    in: { TargetDevice: HANDLE }, out: {}, errors: badDevice, onServerDeath: gone,
+    doc: "Takes the device attached above TargetDevice (the caller's own) off the stack.",
+    in: { TargetDevice: HANDLE },
+    out: {},
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmGetDevice: {
     doc: 'What is to be known of a device handle that came in a packet.',
-    in: { Device: HANDLE }, out: { Info: DEVICE_INFO }, errors: badDevice, onServerDeath: gone,
+    in: { Device: HANDLE },
+    out: { Info: DEVICE_INFO },
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmGetDeviceObjectPointer: {
     doc: 'The top device of the stack a name leads to (IoGetDeviceObjectPointer).',
-    in: { ObjectName: STRING(256) }, out: { Info: DEVICE_INFO },
-    errors: ['STATUS_OBJECT_NAME_NOT_FOUND', 'STATUS_OBJECT_PATH_NOT_FOUND', 'STATUS_OBJECT_TYPE_MISMATCH', 'STATUS_OBJECT_NAME_INVALID'], onServerDeath: gone,
+    in: { ObjectName: STRING(256) },
+    out: { Info: DEVICE_INFO },
+    errors: [
+      'STATUS_OBJECT_NAME_NOT_FOUND',
+      'STATUS_OBJECT_PATH_NOT_FOUND',
+      'STATUS_OBJECT_TYPE_MISMATCH',
+      'STATUS_OBJECT_NAME_INVALID',
+    ],
+    onServerDeath: gone,
   },
   WdmQueryDevices: {
     doc: 'The names of all named devices of one DeviceType (0: of all), as object paths.',
-    in: { DeviceType: ULONG }, out: { Names: ARRAY(STRING(256), 64) }, errors: [], onServerDeath: gone,
+    in: { DeviceType: ULONG },
+    out: { Names: ARRAY(STRING(256), 64) },
+    errors: [],
+    onServerDeath: gone,
   },
   WdmGetDeviceProperty: {
     doc: 'InstancePath, PhysicalDeviceObjectName or DeviceID of the stack a device is in.',
-    in: { Device: HANDLE, Property: STRING(32) }, out: { Value: STRING(256) }, errors: [...badDevice, 'STATUS_NOT_FOUND'], onServerDeath: gone,
+    in: { Device: HANDLE, Property: STRING(32) },
+    out: { Value: STRING(256) },
+    errors: [...badDevice, 'STATUS_NOT_FOUND'],
+    onServerDeath: gone,
   },
   WdmConnectInterrupt: {
-    doc: 'The handler capability of an interrupt assigned to the caller\'s device; it binds its own notification to it.',
-    in: { Device: HANDLE, Vector: ULONG }, out: { IrqHandler: ULONG }, errors: badDevice, onServerDeath: gone,
+    doc: "The handler capability of an interrupt assigned to the caller's device; it binds its own notification to it.",
+    in: { Device: HANDLE, Vector: ULONG },
+    out: { IrqHandler: ULONG },
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmEnablePort: {
-    doc: 'The capability of a port range assigned to the caller\'s device.',
-    in: { Device: HANDLE, Start: ULONG, Length: ULONG }, out: { IoPort: ULONG }, errors: badDevice, onServerDeath: gone,
+    doc: "The capability of a port range assigned to the caller's device.",
+    in: { Device: HANDLE, Start: ULONG, Length: ULONG },
+    out: { IoPort: ULONG },
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmMapIoMemory: {
-    doc: 'The capability of a register window assigned to the caller\'s device.',
-    in: { Device: HANDLE, PhysicalAddress: PHYSICAL_ADDRESS, Length: ULONG }, out: { DeviceFrame: ULONG }, errors: badDevice, onServerDeath: gone,
+    doc: "The capability of a register window assigned to the caller's device.",
+    in: { Device: HANDLE, PhysicalAddress: PHYSICAL_ADDRESS, Length: ULONG },
+    out: { DeviceFrame: ULONG },
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmRegisterFileSystem: {
     doc: 'Offers a control device for mounting disks (FILE_DEVICE_DISK_FILE_SYSTEM).',
-    in: { Device: HANDLE }, out: {}, errors: [...badDevice, 'STATUS_INVALID_DEVICE_REQUEST', 'STATUS_ALREADY_REGISTERED'], onServerDeath: gone,
+    in: { Device: HANDLE },
+    out: {},
+    errors: [...badDevice, 'STATUS_INVALID_DEVICE_REQUEST', 'STATUS_ALREADY_REGISTERED'],
+    onServerDeath: gone,
   },
   WdmRegisterShutdownNotification: {
     doc: 'Sends IRP_MJ_SHUTDOWN to the device at shutdown.',
-    in: { Device: HANDLE }, out: {}, errors: [...badDevice, 'STATUS_ALREADY_REGISTERED'], onServerDeath: gone,
+    in: { Device: HANDLE },
+    out: {},
+    errors: [...badDevice, 'STATUS_ALREADY_REGISTERED'],
+    onServerDeath: gone,
   },
   WdmInvalidateDeviceRelations: {
     doc: 'A bus changed: its relations are asked again, the answer applied as a difference.',
-    in: { Device: HANDLE }, out: {}, errors: badDevice, onServerDeath: gone,
+    in: { Device: HANDLE },
+    out: {},
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmReadVolume: {
-    doc: 'Copies metadata of a volume through the cache (so with every commit in it) into the caller\'s arena. Only the file system that mounted, or is mounting, the storage device. Offset and length in whole sectors, 64 KiB at most.',
-    in: { StorageDevice: HANDLE, Offset: LARGE_INTEGER, Address: ULONG_PTR, Length: ULONG }, out: {},
-    errors: [...badDevice, 'STATUS_INVALID_PARAMETER', 'STATUS_IO_DEVICE_ERROR', 'STATUS_DEVICE_DATA_ERROR', 'STATUS_NONEXISTENT_SECTOR', 'STATUS_DEVICE_REMOVED', 'STATUS_DRIVER_PROCESS_TERMINATED', 'STATUS_DEVICE_NOT_READY'], onServerDeath: gone,
+    doc: "Copies metadata of a volume through the cache (so with every commit in it) into the caller's arena. Only the file system that mounted, or is mounting, the storage device. Offset and length in whole sectors, 64 KiB at most.",
+    in: { StorageDevice: HANDLE, Offset: LARGE_INTEGER, Address: ULONG_PTR, Length: ULONG },
+    out: {},
+    errors: [
+      ...badDevice,
+      'STATUS_INVALID_PARAMETER',
+      'STATUS_IO_DEVICE_ERROR',
+      'STATUS_DEVICE_DATA_ERROR',
+      'STATUS_NONEXISTENT_SECTOR',
+      'STATUS_DEVICE_REMOVED',
+      'STATUS_DRIVER_PROCESS_TERMINATED',
+      'STATUS_DEVICE_NOT_READY',
+    ],
+    onServerDeath: gone,
   },
   WdmFlushVolume: {
-    doc: 'Puts a file\'s data (File 0: every file\'s) and all committed metadata of a mounted volume on disk, in the order that keeps it consistent, then flushes the disk. What CcFlushCache is in NT.',
-    in: { StorageDevice: HANDLE, File: ULONG }, out: { Status: NTSTATUS }, errors: badDevice, onServerDeath: gone,
+    doc: "Puts a file's data (File 0: every file's) and all committed metadata of a mounted volume on disk, in the order that keeps it consistent, then flushes the disk. What CcFlushCache is in NT.",
+    in: { StorageDevice: HANDLE, File: ULONG },
+    out: { Status: NTSTATUS },
+    errors: badDevice,
+    onServerDeath: gone,
   },
   WdmParkState: {
-    doc: 'Keeps up to a page under a key, for this driver\'s next life. Empty bytes forget it.',
-    in: { Key: STRING(64), State: BYTES() }, out: {}, errors: ['STATUS_INSUFFICIENT_RESOURCES'], onServerDeath: gone,
+    doc: "Keeps up to a page under a key, for this driver's next life. Empty bytes forget it.",
+    in: { Key: STRING(64), State: BYTES() },
+    out: {},
+    errors: ['STATUS_INSUFFICIENT_RESOURCES'],
+    onServerDeath: gone,
   },
   WdmQueryParkedState: {
     doc: 'What an earlier life parked; empty when nothing.',
-    in: { Key: STRING(64) }, out: { State: BYTES() }, errors: [], onServerDeath: gone,
+    in: { Key: STRING(64) },
+    out: { State: BYTES() },
+    errors: [],
+    onServerDeath: gone,
   },
 })

@@ -44,7 +44,9 @@ export class Heap {
   free(buffer: Buffer): void {
     if (buffer.Length === 0) return
     const offset = buffer.Address - this.memory.virtualAddress
-    const twice = this.free_.some((block) => offset < block.offset + block.length && block.offset < offset + buffer.Length)
+    const twice = this.free_.some(
+      (block) => offset < block.offset + block.length && block.offset < offset + buffer.Length,
+    )
     if (twice) throw new Error(`the memory at ${buffer.Address} is free already`)
     this.free_.push({ offset, length: buffer.Length })
     this.free_.sort((a, b) => a.offset - b.offset)

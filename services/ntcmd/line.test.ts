@@ -13,26 +13,45 @@ function records(...keys: [number, number][]): Uint8Array {
   })
   return bytes
 }
-const textOf = (keys: Key[]): string => keys.map((key) => (key.kind === 'character' ? key.text : `<${key.kind}>`)).join('')
+const textOf = (keys: Key[]): string =>
+  keys.map((key) => (key.kind === 'character' ? key.text : `<${key.kind}>`)).join('')
 const typed = (...keys: [number, number][]): string => textOf(new KeyTranslator().translate(records(...keys)))
 
 describe('keys', () => {
-  it('are a US keyboard\'s, with shift and caps lock', () => {
-    expect(typed([0x1e, 0], [0x1e, 1], [0x30, 0], [0x02, 0], [0x35, 0], [0x2b, 0], [0x39, 0], [0x1c, 0], [0x0e, 0], [0x0f, 0], [0x01, 0])).to.equal('ab1/\\ <enter><backspace><tab><escape>')
+  it("are a US keyboard's, with shift and caps lock", () => {
+    expect(
+      typed(
+        [0x1e, 0],
+        [0x1e, 1],
+        [0x30, 0],
+        [0x02, 0],
+        [0x35, 0],
+        [0x2b, 0],
+        [0x39, 0],
+        [0x1c, 0],
+        [0x0e, 0],
+        [0x0f, 0],
+        [0x01, 0],
+      ),
+    ).to.equal('ab1/\\ <enter><backspace><tab><escape>')
     expect(typed([0x2a, 0], [0x1e, 0], [0x02, 0], [0x2a, 1], [0x1e, 0])).to.equal('A!a')
     expect(typed([0x3a, 0], [0x3a, 1], [0x1e, 0], [0x02, 0], [0x36, 0], [0x1e, 0], [0x27, 0])).to.equal('A1a:')
     expect(typed([0x1d, 0], [0x1e, 0], [0x1d, 1], [0x1e, 0])).to.equal('a')
   })
   it('with the prefix E0 are others; a fake shift changes nothing', () => {
-    expect(typed([0x48, 2], [0x4b, 2], [0x53, 2], [0x35, 2], [0x1c, 2], [0x47, 2], [0x1e, 2])).to.equal('<up><left><delete>/<enter><home>')
+    expect(typed([0x48, 2], [0x4b, 2], [0x53, 2], [0x35, 2], [0x1c, 2], [0x47, 2], [0x1e, 2])).to.equal(
+      '<up><left><delete>/<enter><home>',
+    )
     expect(typed([0x2a, 2], [0x1e, 0])).to.equal('a')
     expect(typed([0x2a, 0], [0x2a, 3], [0x48, 2], [0x1e, 0])).to.equal('<up>A')
     expect(typed([0x2a, 0], [0x36, 0], [0x2a, 1], [0x1e, 0])).to.equal('A')
   })
   it('never fall over what a keyboard sends', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-      expect(new KeyTranslator().translate(bytes)).to.be.an('array')
-    }))
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        expect(new KeyTranslator().translate(bytes)).to.be.an('array')
+      }),
+    )
   })
 })
 
@@ -54,24 +73,32 @@ class Terminal {
 describe('line editor', () => {
   const key = fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom('a', 'b', 'c', 'd').map((text): Key => ({ kind: 'character', text })) },
-    { weight: 2, arbitrary: fc.constantFrom('backspace', 'delete', 'left', 'right', 'up', 'down', 'home', 'end', 'escape', 'tab').map((kind) => ({ kind }) as Key) },
+    {
+      weight: 2,
+      arbitrary: fc
+        .constantFrom('backspace', 'delete', 'left', 'right', 'up', 'down', 'home', 'end', 'escape', 'tab')
+        .map((kind) => ({ kind }) as Key),
+    },
     { weight: 1, arbitrary: fc.constant({ kind: 'enter' } as Key) },
   )
   it('shows what it answers with', () => {
-    fc.assert(fc.property(fc.array(key, { maxLength: 80 }), (keys) => {
-      const editor = new LineEditor()
-      let terminal = new Terminal()
-      for (const k of keys) {
-        const { print, line } = editor.key(k)
-        const before = terminal.text
-        terminal.print(print)
-        if (line === undefined) continue
-        expect(terminal.text).to.equal(line)
-        expect(before).to.equal(line)
-        expect(terminal.cursor).to.equal(line.length)
-        terminal = new Terminal()
-      }
-    }), { numRuns: 300 })
+    fc.assert(
+      fc.property(fc.array(key, { maxLength: 80 }), (keys) => {
+        const editor = new LineEditor()
+        let terminal = new Terminal()
+        for (const k of keys) {
+          const { print, line } = editor.key(k)
+          const before = terminal.text
+          terminal.print(print)
+          if (line === undefined) continue
+          expect(terminal.text).to.equal(line)
+          expect(before).to.equal(line)
+          expect(terminal.cursor).to.equal(line.length)
+          terminal = new Terminal()
+        }
+      }),
+      { numRuns: 300 },
+    )
   })
   it('recalls lines, the last first, none twice in a row', () => {
     const editor = new LineEditor()
