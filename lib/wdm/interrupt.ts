@@ -2,7 +2,9 @@
  * Interrupts: notification ─► service routine ─► DPCs, and at the same time flush of the device's posted writes ─► IRQHandler_Ack.
  *
  * The acknowledgement waits until the device has consumed what the routine wrote, so that a level line has fallen before it is looked at
- * again. DPCs do not wait for it. A message has neither level nor mask: it is not acknowledged at all.
+ * again. DPCs do not wait for it.
+ *
+ * Differs from seL4: a message-signalled interrupt has neither level nor mask here, so it is not acknowledged at all.
  */
 import type { CPtr } from '#sel4/api'
 import type { CM_PARTIAL_RESOURCE_DESCRIPTOR, DEVICE_OBJECT, KINTERRUPT } from './api.ts'
