@@ -3,7 +3,8 @@
  *
  *   {id, op, …} → {id, ok: true, result} | {id, ok: false, error}
  *
- * Only this user can reach it: the run directory is private.
+ * Only this user can reach it: the run directory is private. A front panel with a user of its own has a socket where it
+ * may do one thing, stop the system.
  */
 import { chmodSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
@@ -13,6 +14,7 @@ import { ASK } from '../lib/sel4/wire.ts'
 import { type Capability, rightNames } from './cspace.ts'
 import { processList } from './invocations.ts'
 import type { Kernel } from './kernel.ts'
+import { peerUser } from './peer.ts'
 import type { Process } from './process.ts'
 
 interface Request {
@@ -146,28 +148,36 @@ async function perform(kernel: Kernel, request: Request): Promise<unknown> {
       throw new Error(`no operation ${request.op}: ps caps kill trace manifest maskIrq shutdown`)
   }
 }
-async function answer(kernel: Kernel, line: string): Promise<object> {
+interface Guard {
+  /** The one operation, when not all. */
+  readonly only?: string
+  /** The one user, when not whoever can open the socket. */
+  readonly user?: number
+}
+async function answer(kernel: Kernel, line: string, only?: string): Promise<object> {
   let id: unknown = null
   try {
     const request = JSON.parse(line) as Request
     id = request.id ?? null
+    if (only !== undefined && request.op !== only) throw new Error(`only ${only} may be asked for here`)
     return { id, ok: true, result: (await perform(kernel, request)) ?? null }
   } catch (error) {
     return { id, ok: false, error: (error as Error).message }
   }
 }
-function converse(kernel: Kernel, socket: Socket): void {
+function converse(kernel: Kernel, socket: Socket, { only, user }: Guard): void {
   socket.on('error', () => socket.destroy())
+  if (user !== undefined && peerUser(socket) !== user) return void socket.destroy()
   createInterface({ input: socket }).on('line', (line) => {
-    void answer(kernel, line).then((reply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`))
+    void answer(kernel, line, only).then((reply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`))
   })
 }
-export function serveControl(path: string, kernel: Kernel): Promise<void> {
+export function serveControl(path: string, kernel: Kernel, guard: Guard = {}): Promise<void> {
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => converse(kernel, socket))
+    const server = createServer((socket) => converse(kernel, socket, guard))
     server.once('error', reject)
     server.listen(path, () => {
-      chmodSync(path, 0o600)
+      chmodSync(path, guard.user === undefined ? 0o600 : 0o660)
       resolve()
     })
   })

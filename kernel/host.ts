@@ -18,6 +18,8 @@ export interface Usage {
   readonly rssKb: number
   /** As in /proc/PID/stat: R running, S sleeping, T stopped … */
   readonly state: string
+  /** As its container's processes see it, when it has one of its own. */
+  readonly pid?: number
 }
 export interface ExitStatus {
   readonly code: number | null
@@ -33,8 +35,8 @@ export interface Host {
   start(request: StartRequest): number
   kill(pid: number, signal: string): void
   usage(pid: number): Usage | undefined
-  /** Makes zeroed memory that processes can map; its path. */
-  makeMemory(name: string, bytes: number): string
+  /** Makes zeroed memory that processes can map, or only read; its path. */
+  makeMemory(name: string, bytes: number, sharing?: 'readable'): string
   /** The kernel's own writable view of such memory. */
   view(path: string, bytes: number): Uint8Array
   /** Zeroes a part of such memory before it changes hands. */

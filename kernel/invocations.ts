@@ -10,6 +10,7 @@ import { ALL_RIGHTS, type Capability, derive, makeCapability, RIGHT, rightsOf } 
 import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
+import type { Usage } from './host.ts'
 import { type Control, Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
 import { revokeAll } from './methods/cnode.ts'
@@ -230,8 +231,9 @@ const shutdown: Invocation = (kernel, _root, body) => {
 const HOST_STATES: Readonly<Record<string, string>> = { T: 'stopped', t: 'stopped', Z: 'dead', X: 'dead' }
 export const processList = (kernel: Kernel): ProcessInfo[] =>
   [...kernel.processes.values()].map(({ name, pid, state, init }) => {
-    const { cpuMs, rssKb, state: host } = kernel.host.usage(pid) ?? { cpuMs: 0, rssKb: 0, state: '' }
-    return { name, pid, generation: init.generation, state: HOST_STATES[host] ?? state, cpuMs, rssKb }
+    const usage: Usage = kernel.host.usage(pid) ?? { cpuMs: 0, rssKb: 0, state: '' }
+    const { cpuMs, rssKb, state: host, pid: inContainer = pid } = usage
+    return { name, pid: inContainer, generation: init.generation, state: HOST_STATES[host] ?? state, cpuMs, rssKb }
   })
 
 export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invocation>([

@@ -72,7 +72,7 @@ export class Machine {
   }
   private makeIommu(name: string): { extent: Extent; table: IommuTable } {
     const bytes = iommuTableBytes()
-    const path = this.kernel.host.makeMemory(`${name}-iommu`, bytes)
+    const path = this.kernel.host.makeMemory(`${name}-iommu`, bytes, 'readable')
     return { extent: whole(path, bytes, false), table: new IommuTable(this.kernel.host.view(path, bytes)) }
   }
   private irq({ irq, trigger }: IrqLine): Irq {

@@ -10,10 +10,12 @@ import { existsSync, fstatSync, readdirSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { dieWithParent, parentPid } from '../lib/sel4/memory/process.ts'
+import { AgentHost, readContainers } from './agent-host.ts'
+import type { Container } from './agent-spawner.ts'
 import { serveControl } from './control.ts'
 import { Kernel } from './kernel.ts'
-import { loadManifest, ManifestError, viewOf } from './manifest/index.ts'
-import { OsHost, startTimeOf } from './os-host.ts'
+import { loadManifest, ManifestError, PANEL, viewOf } from './manifest/index.ts'
+import { OsHost, type OsHostOptions, startTimeOf } from './os-host.ts'
 
 const LAUNCHER_CHECK_MS = 500
 
@@ -43,7 +45,8 @@ const descriptions = (): string => process.env.NEPTUNE_ROOT ?? join(dirname(proc
 async function main(run: string): Promise<void> {
   const manifest = loadManifest(join(run, 'launch.json'), descriptions())
   let kernel: Kernel | undefined
-  const host = new OsHost({
+  const containers = readContainers(run)
+  const options: OsHostOptions = {
     run,
     bundle: bundleOf,
     onMessage: (token, message) => kernel?.onMessage(token, message),
@@ -52,7 +55,8 @@ async function main(run: string): Promise<void> {
       if (code !== 0) process.stderr.write(`neptune: ${reason}\n`)
       process.exit(code)
     },
-  })
+  }
+  const host = containers ? new AgentHost(options, containers) : new OsHost(options)
   await host.open()
   kernel = new Kernel(host, manifest, viewOf(manifest))
   const about = { pid: process.pid, startTime: startTimeOf(process.pid) }
@@ -62,7 +66,21 @@ async function main(run: string): Promise<void> {
   const stop = () => kernel?.pressPowerButton(0, 'asked to stop')
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  if (host instanceof AgentHost) await gather(host, kernel, run, containers)
   kernel.boot()
+}
+/** Every process of the manifest has a container; the slowest of thirty on a small machine takes its time. */
+const GATHERING_MS = 180_000
+const HOW_TO_ATTACH = `neptune: every container is here; the prompt is at
+neptune:     docker compose attach panel        (Ctrl-P Ctrl-Q leaves it, Ctrl-C stops the system)
+`
+async function gather(host: AgentHost, kernel: Kernel, run: string, containers: readonly Container[] = []) {
+  const panel = containers.find(({ name }) => name === PANEL)
+  if (panel) await serveControl(join(run, PANEL, 'control'), kernel, { only: 'shutdown', user: panel.user })
+  const missing = await host.missing(GATHERING_MS)
+  if (missing.length === 0) return void process.stderr.write(HOW_TO_ATTACH)
+  process.stderr.write(`these containers did not come within ${GATHERING_MS / 1000} s: ${missing.join(' ')}\n`)
+  process.exit(1)
 }
 function fail(error: unknown): never {
   const known = error instanceof ManifestError

@@ -109,7 +109,8 @@ export class OsHost implements Host {
       return undefined
     }
   }
-  makeMemory(name: string, bytes: number): string {
+  /** One user: who is told the path could open it either way. */
+  makeMemory(name: string, bytes: number, _sharing?: 'readable'): string {
     const path = join(this.options.run, 'banks', name)
     createBank(path, bytes)
     return path

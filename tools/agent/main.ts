@@ -1,31 +1,58 @@
 /**
  * The agent of one container: waits for the kernel to tell it which image to start, starts it, reports its end, waits again.
  *
- *   node agent.js RUN NAME
+ *   node agent.js RUN NAME        the messages: kernel/agent-spawner.ts
  *
- * Knows nothing of capabilities: what its process may do comes with the token in the environment that the kernel sends.
- * Ends when the kernel's socket closes, and its process with it.
+ * Knows nothing of capabilities: what its process may do comes with the token that the kernel sends. Ends with 0 when the
+ * kernel has gone, its process with it; with 75 when a spare's process ended, so that the next one, which is somebody
+ * else, gets a container in which nothing of this one is left.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
-import readline from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The kernel's container may start after this one. */
 const RETRY_MS = 100
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 180_000
+/** A kernel's container that starts with this one is there by then. */
+const STALE_MS = 20_000
+/** A spare's process that ends with the whole system: the kernel's connection closes by then. */
+const LAST_MS = 500
+/** EX_TEMPFAIL: try again, says the restart policy. */
+const AGAIN = 75
+/** The kernel stops the whole system well within this time when it was asked to stop as well. */
+const LEAVE_PATIENCE_MS = 15_000
+const MIB = 1 << 20
+/** USER_HZ on Linux: utime and stime of /proc/PID/stat are in 10 ms. */
+const MS_PER_JIFFY = 10
+const PAGE_KB = 4
 
+interface SpawnOrder {
+  readonly op: 'spawn'
+  readonly life: number
+  readonly image: string
+  readonly token: string
+  readonly terminal: boolean
+  readonly heapBytes?: number
+}
 type Order =
-  | { readonly op: 'spawn'; readonly image: string; readonly env: Record<string, string> }
-  | { readonly op: 'kill'; readonly signal: NodeJS.Signals }
+  | SpawnOrder
+  | { readonly op: 'kill'; readonly life: number; readonly signal: NodeJS.Signals }
+  | { readonly op: 'usage'; readonly life: number }
+  | { readonly op: 'leave' }
+  | { readonly op: 'refused'; readonly why: string }
 
-async function connect(address: string): Promise<net.Socket> {
-  for (const limit = Date.now() + PATIENCE_MS; ; await sleep(RETRY_MS)) {
-    const socket = await tryConnect(address)
-    if (socket) return socket
-    if (Date.now() > limit) throw new Error(`the kernel's socket ${address} did not appear`)
+/** Undefined when the system ended before it had anything for us. */
+async function connect(run: string, name: string): Promise<net.Socket | undefined> {
+  const began = Date.now()
+  while (Date.now() - began < PATIENCE_MS) {
+    const socket = await tryConnect(path.join(run, 'agents', name))
+    if (socket || isOver(run, Date.now() - began > STALE_MS ? 0 : began)) return socket
+    await sleep(RETRY_MS)
   }
+  throw new Error(`the kernel did not come within ${PATIENCE_MS / 1000} s`)
 }
 function tryConnect(address: string): Promise<net.Socket | undefined> {
   return new Promise((resolve) => {
@@ -34,36 +61,114 @@ function tryConnect(address: string): Promise<net.Socket | undefined> {
     socket.once('error', () => resolve(undefined))
   })
 }
+/** The launcher's mark. An earlier run's may still be there for a moment, until the next launcher clears the directory. */
+function isOver(run: string, since: number): boolean {
+  try {
+    return fs.statSync(path.join(run, 'over')).mtimeMs >= since
+  } catch {
+    return false
+  }
+}
+
+class Agent {
+  private readonly run: string
+  private readonly name: string
+  private readonly socket: net.Socket
+  private life = 0
+  private child?: ChildProcess
+
+  constructor(run: string, name: string, socket: net.Socket) {
+    this.run = run
+    this.name = name
+    this.socket = socket
+  }
+  listen(): void {
+    this.socket.on('error', () => this.socket.destroy())
+    this.socket.on('close', () => this.end(0))
+    let rest = ''
+    this.socket.setEncoding('utf8').on('data', (text: string) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop() as string
+      for (const line of lines) this.obey(JSON.parse(line) as Order)
+    })
+    process.on('SIGTERM', () => this.leaving())
+    process.on('SIGINT', () => {})
+  }
+  private tell(report: object): void {
+    if (this.socket.writable) this.socket.write(`${JSON.stringify(report)}\n`)
+  }
+  private obey(order: Order): void {
+    switch (order.op) {
+      case 'spawn':
+        return this.start(order)
+      case 'kill':
+        if (order.life === this.life) this.child?.kill(order.signal)
+        return
+      case 'usage':
+        return this.usage(order.life)
+      case 'leave':
+        return this.end(0)
+      case 'refused':
+        process.stderr.write(`agent ${this.name}: the kernel refused this container: ${order.why}\n`)
+        return this.end(0)
+    }
+  }
+  private start({ life, image, token, terminal, heapBytes }: SpawnOrder): void {
+    const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
+    const bundle = path.join(__dirname, `${path.basename(image)}.js`)
+    const boot = JSON.stringify({ run: this.run, token, parent: process.pid })
+    const child = spawn(process.execPath, [...heap, '--enable-source-maps', bundle], {
+      stdio: terminal ? ['inherit', 'inherit', this.log()] : ['ignore', 'inherit', 'inherit'],
+      env: { ...process.env, NEPTUNE_BOOT: boot },
+    })
+    this.life = life
+    this.child = child
+    child.once('spawn', () => this.tell({ op: 'started', life, pid: child.pid }))
+    child.once('error', () => child.pid === undefined && this.ended(life, 127, null))
+    child.once('exit', (code, signal) => this.ended(life, code, signal))
+  }
+  /** What the front panel's program says must not get between it and the picture. */
+  private log(): number {
+    return fs.openSync(path.join(this.run, 'log', `${this.name}.log`), 'a', 0o600)
+  }
+  private ended(life: number, code: number | null, signal: string | null): void {
+    this.child = undefined
+    this.tell({ op: 'exit', life, code, signal })
+    if (this.name.startsWith('spare-')) setTimeout(() => this.end(AGAIN), LAST_MS)
+  }
+  private usage(life: number): void {
+    if (life !== this.life || !this.child?.pid) return
+    try {
+      const stat = fs.readFileSync(`/proc/${this.child.pid}/stat`, 'latin1')
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const cpuMs = (Number(fields[11]) + Number(fields[12])) * MS_PER_JIFFY
+      this.tell({ op: 'usage', life, state: fields[0], cpuMs, rssKb: Number(fields[21]) * PAGE_KB })
+    } catch {
+      // It has just ended, and that is on its way.
+    }
+  }
+  /** The kernel decides: it ends the system in order, or tells this container to go. */
+  private leaving(): void {
+    this.tell({ op: 'leaving' })
+    setTimeout(() => this.end(0), LEAVE_PATIENCE_MS)
+  }
+  private end(code: number): void {
+    this.child?.kill('SIGKILL')
+    process.exit(code)
+  }
+}
 
 async function main(run: string, name: string): Promise<void> {
-  const socket = await connect(path.join(run, 'agents', name))
-  const tell = (report: object) => socket.writable && socket.write(`${JSON.stringify(report)}\n`)
-  let child: ChildProcess | undefined
-  const start = (image: string, env: Record<string, string>) => {
-    const started = spawn(process.execPath, [path.join(__dirname, `${path.basename(image)}.js`)], {
-      stdio: 'inherit',
-      env: { ...process.env, ...env },
-    })
-    child = started
-    started.once('spawn', () => tell({ op: 'started', pid: started.pid }))
-    started.once('error', () => tell({ op: 'exit', code: 127, signal: null }))
-    started.once('exit', (code, signal) => tell({ op: 'exit', code, signal }))
-  }
-  socket.on('error', () => socket.destroy())
-  const end = () => {
-    child?.kill('SIGKILL')
-    process.exit(0)
-  }
-  socket.on('close', end)
-  process.on('SIGTERM', end)
-  for await (const line of readline.createInterface({ input: socket })) {
-    const order = JSON.parse(line) as Order
-    if (order.op === 'spawn') start(order.image, order.env)
-    else child?.kill(order.signal)
-  }
+  // Sockets our process makes are for the group of the containers' users; their names are secret.
+  process.umask(0o007)
+  const stop = () => process.exit(0)
+  process.on('SIGTERM', stop)
+  const socket = await connect(run, name)
+  process.removeListener('SIGTERM', stop)
+  if (socket) new Agent(run, name, socket).listen()
 }
 const [run, name] = process.argv.slice(2)
 main(run, name).catch((error: Error) => {
+  // No failure for the restart policy: another try would wait as long.
   process.stderr.write(`agent ${name}: ${error.message}\n`)
-  process.exitCode = 1
 })

@@ -6,9 +6,10 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { containersOf } from '../compose/containers.ts'
 import { FIRST_DISK, makeDiskImage, welcomeTree } from '../disk/image.ts'
 import { launch } from '../launcher/launch.ts'
-import { type Disk, isLocked, parseDisk } from '../launcher/options.ts'
+import { type Disk, isLocked, parseDisk, readManifest } from '../launcher/options.ts'
 import { UserError } from '../user-error.ts'
 
 export interface BootOptions {
@@ -17,6 +18,8 @@ export interface BootOptions {
   readonly run?: string
   readonly manifest?: string
   readonly script?: string
+  /** Processes are started by agents in containers; see tools/compose. */
+  readonly agents?: boolean
 }
 type Say = (sentence: string) => void
 
@@ -31,6 +34,7 @@ export const paths = {
 export async function boot(options: BootOptions, say: Say): Promise<number> {
   const disk = options.disk === undefined ? undefined : parseDisk(options.disk)
   const manifest = options.manifest ?? paths.manifest
+  if (options.agents && disk) await makeShared(disk, manifest, say)
   return launch({
     kernelImage: paths.kernelImage,
     manifest,
@@ -38,6 +42,7 @@ export async function boot(options: BootOptions, say: Say): Promise<number> {
     disk: async (run) => disk ?? (await ownDisk(run, manifest, say)),
     slowpath: options.slowpath,
     script: options.script,
+    containers: options.agents ? containersOf(readManifest(manifest)) : undefined,
     say,
   })
 }
@@ -56,6 +61,15 @@ async function ownDisk(run: string, manifest: string, say: Say): Promise<Disk> {
     `${image} ${kept === 'impossible' ? 'cannot be written' : 'is in use by another system'}: this one has a disk of its own, gone when it ends`,
   )
   return { controller: 'ahci', image: own, mode: 'rw' }
+}
+/** The disk of docker-compose.yml is made at the first start; the disk controller's container is in our group. */
+async function makeShared({ image }: Disk, manifest: string, say: Say): Promise<void> {
+  if (path.basename(image) !== OWN_DISK || fs.existsSync(image)) return
+  await checkManifest(manifest)
+  if (make(image, FIRST_DISK) !== 'made')
+    throw new UserError(`the disk image ${image} cannot be made: is its folder writable?`)
+  fs.chmodSync(image, 0o660)
+  say(`made a ${FIRST_DISK.bytes >> 20} MiB disk in ${image}: what you change on it stays until docker compose down -v`)
 }
 /** The kernel checks the manifest anyway; before something is made that stays, it is checked here too. */
 async function checkManifest(manifest: string): Promise<void> {

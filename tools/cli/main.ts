@@ -45,6 +45,7 @@ function addBootCommands(neptune: Command, finish: (code: number) => void): void
       .option('--manifest <file>', "another launch.json than the repository's")
   withBootOptions(neptune.command('boot'))
     .description('start a system; when stdin is no terminal, type its lines and print the screen')
+    .option('--agents', 'start each process in the container that waits for it; docker-compose.yml does that')
     .action(async (options: BootOptions) => finish(await boot(options, say)))
   withBootOptions(neptune.command('run'))
     .requiredOption('--script <file>', 'lines to type at the prompt, one command each')

@@ -5,42 +5,25 @@
  *
  * Every container is unprivileged: a user of its own, a read-only file system, no capability of the host's, no network.
  * What joins them is one volume in memory, the run directory, where the kernel's sockets and the banks are. Who may open
- * what there is by group: every container's user is in the group `neptune`, and the directory is closed to others.
- * In each container an agent waits for the kernel to tell it which image to start; one container more holds the kernel.
+ * what there is by group and by names nobody can list (tools/launcher/launch.ts). In each container an agent waits for the
+ * kernel to tell it which image to start; one container more holds launcher and kernel.
  *
- * Processes that the manifest does not name by itself (programs started at the prompt) take one of the spare containers.
+ * No container depends on another: all start at once, and at `docker compose stop` the kernel hears of it as early as they.
  */
+import type { Container } from '../../kernel/agent-spawner.ts'
 import type { Manifest } from '../launcher/options.ts'
+import { containersOf, GROUP } from './containers.ts'
 
-/** The group that may enter the run directory, and the first of the users, one per container. */
-export const GROUP = 10_000
-const FIRST_USER = 10_001
-/** Programs that run at the same time besides those the manifest names. */
-const SPARES = 2
 const RUN = '/run/neptune'
+const IMAGES = '/neptune/dist/images'
 /** Banks, sockets and logs; the size is a limit, not an allocation. */
 const RUN_SIZE = '2g'
-
-interface Container {
-  readonly name: string
-  readonly user: number
-}
-export function processNames(manifest: Manifest): string[] {
-  const root = (manifest.root as { image?: string } | undefined)?.image ?? 'executive'
-  const spares = Array.from({ length: SPARES }, (_, i) => `spare-${i + 1}`)
-  const named = [
-    ...Object.keys(manifest.devices ?? {}),
-    ...(manifest.panel ? ['panel'] : []),
-    root,
-    ...Object.keys((manifest.images as object) ?? {}),
-  ]
-  return [...new Set(named), ...spares]
-}
+/** The file systems' last writes, then every process's end: two seconds on a quiet machine. */
+const GRACE = '20s'
 
 export function composeFile(manifest: Manifest): string {
-  const containers = processNames(manifest).map((name, i) => ({ name, user: FIRST_USER + i }))
   return [
-    '# Written by `npm run docs` from launch.json; do not edit.',
+    '# Written by `npm run docs` from launch.json; do not edit. How to use it: docs/guides/containers.md',
     'name: neptune',
     '',
     'x-process: &process',
@@ -48,14 +31,22 @@ export function composeFile(manifest: Manifest): string {
     '',
     'services:',
     ...indent(2, kernelService()),
-    ...containers.flatMap((container) => indent(2, agentService(container))),
+    ...containersOf(manifest).flatMap((container) => indent(2, agentService(manifest, container))),
     '',
     'volumes:',
-    ...indent(2, runVolume()),
+    ...indent(2, VOLUMES),
     '',
   ].join('\n')
 }
+/** As compose reads it: the value of an environment variable, or what to take when it is not set. */
+const variable = (name: string, otherwise: string | number) => `\${${name}:-${otherwise}}`
 const indent = (by: number, lines: readonly string[]) => lines.map((line) => (line === '' ? '' : ' '.repeat(by) + line))
+
+const RUN_VOLUME = `run:${RUN}`
+/** A volume of that name, or a folder of the host's when NEPTUNE_DISK_FOLDER is a path. */
+const DISK_VOLUME = `${variable('NEPTUNE_DISK_FOLDER', 'disk')}:/disk`
+/** Who may write a disk image of the host's: its file's group. */
+const DISK_GROUP = variable('NEPTUNE_DISK_GROUP', GROUP)
 
 const PROCESS = [
   'image: neptune-os',
@@ -65,39 +56,44 @@ const PROCESS = [
   'cap_drop: [ALL]',
   'security_opt: ["no-new-privileges:true"]',
   'network_mode: none',
-  'restart: "no"',
-  `volumes: ["run:${RUN}"]`,
-  'depends_on: { kernel: { condition: service_started } }',
+  // A killed container comes back; one whose kernel has gone ends with 0 and stays away.
+  'restart: on-failure',
+  'attach: false',
+  `stop_grace_period: ${GRACE}`,
+  `volumes: ["${RUN_VOLUME}"]`,
 ]
 /** The one service that is built; the others use its image, so that one build serves all. */
 function kernelService(): string[] {
+  const disk = `ahci:/disk/${variable('NEPTUNE_DISK', 'neptune-disk.img')}`
   return [
     'kernel:',
     '  <<: *process',
     '  build: .',
     '  pull_policy: build',
-    '  depends_on: {}',
+    '  attach: true',
+    '  restart: "no"',
     `  user: "${GROUP}:${GROUP}"`,
-    `  command: ["node", "dist/images/cli.js", "boot", "--run", "${RUN}", "--agents", "--disk", "ahci:/disk/\${NEPTUNE_DISK:-disk.img}"]`,
-    `  volumes: ["run:${RUN}", "\${NEPTUNE_DISK_FOLDER:-./disk}:/disk"]`,
+    `  group_add: ["${DISK_GROUP}"]`,
+    `  command: ["node", "${IMAGES}/cli.js", "boot", "--agents", "--run", "${RUN}", "--disk", "${disk}"]`,
+    `  volumes: ["${RUN_VOLUME}", "${DISK_VOLUME}"]`,
   ]
 }
-function agentService({ name, user }: Container): string[] {
+function agentService(manifest: Manifest, { name, user }: Container): string[] {
   const lines = [
     `${name}:`,
     '  <<: *process',
     `  user: "${user}:${GROUP}"`,
-    `  command: ["node", "dist/images/agent.js", "${RUN}", "${name}"]`,
+    `  command: ["node", "${IMAGES}/agent.js", "${RUN}", "${name}"]`,
   ]
-  if (name === 'panel') lines.push('  stdin_open: true', '  tty: ${NEPTUNE_TTY:-true}')
-  if (name.startsWith('ahci')) lines.push(`  volumes: ["run:${RUN}", "\${NEPTUNE_DISK_FOLDER:-./disk}:/disk"]`)
+  if (name === 'panel') lines.push('  stdin_open: true', `  tty: ${variable('NEPTUNE_TTY', 'true')}`)
+  if (manifest.devices?.[name]?.image === 'ahci')
+    lines.push(`  group_add: ["${DISK_GROUP}"]`, `  volumes: ["${RUN_VOLUME}", "${DISK_VOLUME}"]`)
   return lines
 }
-/** tmpfs, so that banks are memory and nothing survives the last container. */
-function runVolume(): string[] {
-  return [
-    'run:',
-    '  driver: local',
-    `  driver_opts: { type: tmpfs, device: tmpfs, o: "size=${RUN_SIZE},uid=${GROUP},gid=${GROUP},mode=0770" }`,
-  ]
-}
+/** The run directory is a tmpfs, so that banks are memory and nothing survives the last container. */
+const VOLUMES = [
+  'run:',
+  '  driver: local',
+  `  driver_opts: { type: tmpfs, device: tmpfs, o: "size=${RUN_SIZE},uid=${GROUP},gid=${GROUP},mode=0710" }`,
+  'disk: {}',
+]

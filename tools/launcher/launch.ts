@@ -11,6 +11,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import type { Container } from '../../kernel/agent-spawner.ts'
 import { callControl } from '../control.ts'
 import { endAll, isStopped, named, type ProcessId, startTime } from '../processes.ts'
 import { UserError } from '../user-error.ts'
@@ -28,6 +29,8 @@ export interface LaunchPlan {
   readonly slowpath?: boolean
   /** Where the panel's keys come from: this process's stdin, or a file. */
   readonly script?: string
+  /** Each process in a container of its own, where an agent waits; the run directory is then theirs too. */
+  readonly containers?: readonly Container[]
   readonly say: (sentence: string) => void
 }
 /** From the request to stop to SIGKILL; file systems flush well within it. */
@@ -42,18 +45,36 @@ export async function launch(plan: LaunchPlan): Promise<number> {
   if (!fs.existsSync(plan.kernelImage)) throw new UserError('the kernel is not built: run npm run build', 1)
   const manifest = readManifest(plan.manifest)
   const script = plan.script === undefined ? undefined : openScript(plan.script)
-  const run = makeRunDirectory(plan.run, bankBytes(manifest))
+  const run = makeRunDirectory(plan.run, bankBytes(manifest), plan.containers !== undefined)
   try {
     const disk = await plan.disk?.(run.path)
     if (disk) openDisk(disk)
-    for (const each of ['s', 'banks', 'log']) fs.mkdirSync(path.join(run.path, each), { mode: 0o700 })
-    const panel = { control: path.join(run.path, 'control'), launcher: process.pid }
+    const panel = plan.containers ? furnishShared(run.path, plan.containers) : furnish(run.path)
     const effective = effectiveManifest(manifest, { disk, slowpath: plan.slowpath, panel })
     fs.writeFileSync(path.join(run.path, 'launch.json'), `${JSON.stringify(effective, null, 2)}\n`, { mode: 0o600 })
     return await runKernel(plan, run, script ?? 'inherit')
   } finally {
     run.remove()
   }
+}
+/** Makes what processes will find; returns where the panel asks for a stop. */
+function furnish(run: string): object {
+  for (const each of ['s', 'banks', 'log']) fs.mkdirSync(path.join(run, each), { mode: 0o700 })
+  return { control: path.join(run, 'control'), launcher: process.pid }
+}
+/**
+ * The same when processes are other users of our group. 1730: they make entries there, cannot list it, and cannot touch
+ * each other's; 710: they open what they were told of.
+ */
+const SHARED = { s: 0o1730, log: 0o1730, panel: 0o1730, banks: 0o710, agents: 0o710 }
+function furnishShared(run: string, containers: readonly Container[]): object {
+  for (const [name, mode] of Object.entries(SHARED)) {
+    fs.mkdirSync(path.join(run, name))
+    // Not in mkdir: the umask would take from it.
+    fs.chmodSync(path.join(run, name), mode)
+  }
+  fs.writeFileSync(path.join(run, 'agents.json'), JSON.stringify(containers), { mode: 0o600 })
+  return { control: path.join(run, 'panel', 'control') }
 }
 function openScript(file: string): number {
   try {
@@ -88,8 +109,10 @@ async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'i
 
 /** The front panel leaves a sentence when it could not type every line of its script. */
 function readUnfinished(run: string): string | undefined {
-  const file = path.join(run, 'unfinished')
-  return fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : undefined
+  const file = ['unfinished', 'panel/unfinished']
+    .map((name) => path.join(run, name))
+    .find((name) => fs.existsSync(name))
+  return file && fs.readFileSync(file, 'utf8').trim()
 }
 
 interface End {

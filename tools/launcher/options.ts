@@ -89,7 +89,7 @@ export interface LaunchOptions {
   readonly disk?: Disk
   readonly slowpath?: boolean
   /** Added to the panel's config: where it asks for a stop. */
-  readonly panel: Readonly<Record<string, unknown>>
+  readonly panel: object
 }
 export function effectiveManifest(manifest: Manifest, options: LaunchOptions): Manifest {
   const effective = structuredClone(manifest)

@@ -1,7 +1,7 @@
 /**
  * The run directory: all state of one running system, private to its user, removed at the end.
  *
- *   makeRunDirectory(wanted, bytes)   makes and locks it; `bytes` is the memory that will be kept in it
+ *   makeRunDirectory(wanted, bytes, shared)   makes and locks it; `bytes` is the memory that will be kept in it
  *   liveRuns()                        run directories of this user's running systems, newest first
  *
  * No list of running systems is kept anywhere: the kernel's command line names its run directory, and /proc is asked.
@@ -22,9 +22,11 @@ const LONGEST_PATH = 108 - 44
 /** What is in a run directory besides the banks: logs, sockets. */
 const SPARE_BYTES = 8 << 20
 
-export function makeRunDirectory(wanted: string | undefined, bytes: number): RunDirectory {
+/** `shared`: other users of our group may enter, and open what they know the name of. */
+export function makeRunDirectory(wanted: string | undefined, bytes: number, shared = false): RunDirectory {
   const directory = wanted === undefined ? makeFresh(bytes) : makeNamed(path.resolve(wanted), bytes)
-  return lockRun(directory)
+  fs.chmodSync(directory, shared ? 0o710 : 0o700)
+  return lockRun(directory, shared)
 }
 
 function makeFresh(bytes: number): string {
@@ -47,7 +49,6 @@ function makeNamed(directory: string, bytes: number): string {
   refuseStranger(directory)
   if (roomIn(directory) < bytes + SPARE_BYTES)
     throw new UserError(`${directory} has too little room: the system's memory needs ${megabytes(bytes)} there`)
-  fs.chmodSync(directory, 0o700)
   return directory
 }
 /** Not with its parents: Node's recursive form never returns where the file system refuses with ENOENT, as /proc does. */
@@ -71,15 +72,26 @@ function refuseStranger(directory: string): void {
 }
 
 const LOCK = 'lock'
-function lockRun(directory: string): RunDirectory {
+/** Tells agents that have not been asked for anything yet that nobody will. */
+export const OVER = 'over'
+function lockRun(directory: string, shared: boolean): RunDirectory {
   const descriptor = fs.openSync(path.join(directory, LOCK), 'a', 0o600)
   if (!tryLock(descriptor, 'exclusive')) {
     fs.closeSync(descriptor)
     throw new UserError(`another system is running in ${directory}: stop it, or pass --run with another directory`)
   }
-  for (const entry of fs.readdirSync(directory))
-    if (entry !== LOCK) fs.rmSync(path.join(directory, entry), { recursive: true })
+  clear(directory)
+  // A shared one is a volume's root: it goes with the volume.
+  const remove = () => {
+    clear(directory)
+    fs.writeFileSync(path.join(directory, OVER), '')
+  }
+  if (shared) return { path: directory, remove }
   return { path: directory, remove: () => fs.rmSync(directory, { recursive: true, force: true, maxRetries: 3 }) }
+}
+function clear(directory: string): void {
+  for (const entry of fs.readdirSync(directory))
+    if (entry !== LOCK) fs.rmSync(path.join(directory, entry), { recursive: true, force: true, maxRetries: 3 })
 }
 
 function isWritable(directory: string): boolean {
