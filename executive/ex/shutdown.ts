@@ -9,6 +9,8 @@ import type { Executive } from '../executive.ts'
 export class PowerManager {
   private readonly ex: Executive
   private ending: Promise<never> | undefined
+  /** Something written did not reach its disk: a system that lost data does not end well. */
+  dataLost = false
 
   constructor(ex: Executive) {
     this.ex = ex
@@ -27,6 +29,7 @@ export class PowerManager {
       env.log.error('a volume could not be dismounted', { error: error.message })
       result ||= 1
     }
+    if (this.dataLost) result ||= 1
     await io.shutdown()
     return root.shutdown(result, reason)
   }

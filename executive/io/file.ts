@@ -192,7 +192,9 @@ export class FileObject extends NtObject {
       await this.cleanup()
       ex.io.volumes.forget(this)
     })
-    if (!NT_SUCCESS(status)) await ex.console.write(`Delayed write failed: ${this.path}\n`)
+    if (NT_SUCCESS(status)) return
+    ex.power.dataLost = true
+    await ex.console.write(`Delayed write failed: ${this.path}\n`)
   }
   private async cleanup(): Promise<void> {
     const result = await this.request(this.ex, { major: IRP_MJ.IRP_MJ_CLEANUP, parameters: { kind: 'None' } })
