@@ -17,6 +17,8 @@ export const STORAGE = ['storahci', 'disk', 'partmgr', 'fatfs', 'mountmgr', 'pci
 export const KEYBOARD = ['kbdclass', 'i8042prt', 'i8042']
 /** A script's length in events, roughly: deaths are drawn from it. */
 const SCRIPT_EVENTS = 3500
+/** From power-on to the first prompt. */
+const BOOT_EVENTS = 1800
 
 export class Dice {
   private readonly random: { next(): number }
@@ -133,10 +135,10 @@ function deaths(dice: Dice): Death[] {
   for (let more = dice.pick([0, 0, 1, 1, 2, 5]); more > 0; more--) list.push(one((list.at(-1) as Death).at + gap()))
   return list
 }
-export function schedule(world: World, list: readonly Death[]): void {
+export function schedule(world: World, list: readonly Death[], careful = true): void {
   for (const { at, name, signal } of list)
     world.atEvent(at, () => {
-      if (KEYBOARD.includes(name) && !world.busy) return false
+      if (careful && KEYBOARD.includes(name) && !world.busy) return false
       return world.kill(name, signal)
     })
 }
@@ -290,8 +292,9 @@ function judgeCrash(disk: Disk, kept: ReadonlyMap<string, Buffer>, later: readon
   return [...problems, ...complaints(disk, REPAIRS)]
 }
 
-/** Of a FAT32 volume made small on purpose. */
-const SMALL_FAT32 = /^Warning: Filesystem is FAT32|^but has only \d+ clusters|^This may lead to problems/
+/** Of a FAT32 volume made small on purpose, without a free count. */
+const SMALL_FAT32 =
+  /^Warning: Filesystem is FAT32|^but has only \d+ clusters|^This may lead to problems|^Free cluster summary uninit/
 /** What fsck.fat may say of a machine that stopped: the dirty mark, lost clusters, the free count, a copy of the FAT behind the other. */
 const REPAIRS = [
   /Dirty bit is set|not properly unmounted|Automatically removing dirty bit|^\d\) |some data may be corrupt/i,
@@ -311,4 +314,30 @@ function complaints(disk: Disk, allowed: readonly RegExp[]): string[] {
   } finally {
     folder.remove()
   }
+}
+
+/** Deaths while the system comes up: a driver that had been there comes back, one that was just being loaded may be missing. */
+export async function bootWithDeath(seed: number): Promise<{ events: number; log: string }> {
+  const dice = new Dice(seed)
+  const { disk, first, options } = storyOf(seed, dice)
+  const world = new World(options)
+  const death = { at: dice.below(BOOT_EVENTS), name: dice.pick([...STORAGE, ...KEYBOARD]), signal: 'SIGKILL' }
+  const fail = (what: string) =>
+    new CaseError(seed, what, world, { death, fat: disk.fat, options: { ...options, disk: undefined } })
+  try {
+    schedule(world, [death], false)
+    await world.boot()
+    await settled(world)
+    const said = await world.enter('dir')
+    if (!LISTED.test(said)) throw fail(`dir said: ${said}`)
+    const umount = await world.enter('umount C')
+    if (umount !== '') throw fail(`umount said: ${umount}`)
+    const end = await world.shutdown()
+    if (end.code !== 0) throw fail(`it ended with ${end.code}: ${end.reason}`)
+    const wrong = judge(disk, first)
+    if (wrong.length > 0) throw fail(`the disk: ${wrong.join('; ')}`)
+  } catch (error) {
+    throw error instanceof CaseError ? error : fail((error as Error).stack ?? String(error))
+  }
+  return { events: world.events, log: world.log() }
 }

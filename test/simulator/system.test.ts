@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai'
 import { scaled } from '../support/scale.ts'
-import { crash, KEYBOARD, STORAGE, survive } from './campaign.ts'
+import { bootWithDeath, crash, KEYBOARD, STORAGE, survive } from './campaign.ts'
 
 /** Seeds that found a defect once. */
 const SURVIVED = [70, 1045, 1102, 1121, 2005, 2058, 2122, 3074]
@@ -34,9 +34,12 @@ describe('the whole system in the simulator', function () {
     for (const seed of share(CRASHED)) await crash(seed)
   })
   it('hides deaths at any moment', async () => {
-    for (const seed of seeds(scaled(130))) await survive(seed)
+    for (const seed of seeds(scaled(90))) await survive(seed)
+  })
+  it('comes up although somebody dies meanwhile', async () => {
+    for (const seed of seeds(scaled(60))) await bootWithDeath(seed)
   })
   it('keeps what was synced when the machine stops at any moment', async () => {
-    for (const seed of seeds(scaled(130))) await crash(seed)
+    for (const seed of seeds(scaled(90))) await crash(seed)
   })
 })
