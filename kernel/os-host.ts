@@ -64,7 +64,7 @@ export class OsHost implements Host {
     const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG } = process.env
     const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
     const boot = JSON.stringify({ run, token, parent: process.pid })
-    // The string extractor costs a quarter of an image's start and our strings are short.
+    // The string extractor costs a fifth of an image's start and our strings are short.
     const plain = { MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true' }
     const env = { PATH, NEPTUNE_LOG, ...plain, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
