@@ -114,6 +114,10 @@ export class DiskImage {
     fs.rmSync(scratch)
     return bytes
   }
+  /** The whole image. */
+  raw(): Buffer {
+    return fs.readFileSync(this.path)
+  }
   hash(name: string): string {
     return hashOf(this.get(name))
   }
