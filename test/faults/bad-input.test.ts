@@ -70,7 +70,7 @@ describe('mistakes', function () {
     fs.writeFileSync(image, 'hello')
     expectRefusal(['boot', '--disk', `ahci:${image}`], /is no disk image/)
   })
-  it('a run directory that may not be written', function () {
+  it('a run directory that may not be written', () => {
     if (process.getuid?.() === 0) fs.writeFileSync(path.join(folder, 'run'), 'a file in its place')
     else fs.mkdirSync(path.join(folder, 'run'), { mode: 0o500 })
     expectRefusal(['boot', '--run', path.join(folder, 'run')], /not writable|cannot be made/)

@@ -77,7 +77,7 @@ describe('commands', function () {
     await says('mount c', /^C: NEPTUNE, serial number [0-9A-F]{4}-[0-9A-F]{4}$/)
     await says('ps', /^ +PID +Name.*\n(.*\n)* +\d+ +ntcmd +/)
     await says('lm', /^List of driver objects \(\d+ total\):\n(.*\n)* +.*fatfs/)
-    await says('devtree', /^HTREE\\ROOT\\0 [^]*storahci[^]*disk/i)
+    await says('devtree', /^HTREE\\ROOT\\0 [\s\S]*storahci[\s\S]*disk/i)
     await says('kill kbdclass', '')
     await says('pwd', 'C:\\')
     await says('rem nothing at all', '')
