@@ -3,7 +3,7 @@
  *
  *   agent ──connects──► RUN/agents/<name>      the kernel listens, one socket per container, and asks the host who came
  *   kernel ──spawn {life, image, token, terminal, heapBytes}──► agent ──started {life, pid}──► … ──exit {life, code, signal}──►
- *   kernel ──kill {life, signal} · usage {life} · leave──► agent ──usage {life, state, cpuMs, rssKb} · leaving──►
+ *   kernel ──kill {life, signal} · usage {life} · leave · renew──► agent ──usage {life, state, cpuMs, rssKb} · leaving──►
  *
  *   open()              listens for all agents
  *   ready(ms)           waits for those that processes of the manifest need; the names of the missing
@@ -56,13 +56,16 @@ export interface AgentSpawnerOptions {
   readonly log: (message: string, fields: object) => void
   /** For tests, which have one user. */
   readonly userOf?: (socket: Socket) => number
-  /** How long a container may be away before a spare takes its process; for tests. */
+  /** Other patiences than MOVE_MS and RENEW_MS; for tests. */
   readonly moveMs?: number
+  readonly renewMs?: number
 }
 export class NoContainer extends Error {}
 
 /** A restart policy brings a container back within a second, unless it ended often. */
 const MOVE_MS = 3000
+/** From the first kill of a stop in order to the kernel's end, on a small machine that stops thirty containers. */
+const RENEW_MS = 4000
 /** A process that was killed is gone in milliseconds; an agent that cannot say so is frozen, and counts as gone. */
 const KILL_PATIENCE_MS = 5000
 /** `docker compose stop` reaches the kernel and the agents within this time, and the kernel stops the system in order. */
@@ -250,9 +253,16 @@ export class AgentSpawner {
   private exited(slot: Slot, life: Life, exit: Exit): void {
     clearTimeout(life.timer)
     slot.life = undefined
-    slot.used = slot.container.role === 'spare'
+    if (slot.container.role === 'spare') this.renew(slot)
     this.lives.delete(life.id)
     this.options.onExit(life.order.token, exit)
+  }
+  /** Not at once: when the whole system stops, its agent ends with the connection and must not come back. */
+  private renew(slot: Slot): void {
+    const { socket } = slot
+    slot.used = true
+    const tell = () => slot.socket === socket && slot.send({ op: 'renew' })
+    setTimeout(tell, this.options.renewMs ?? RENEW_MS).unref()
   }
   kill(id: number, signal: string): void {
     const slot = this.lives.get(id)

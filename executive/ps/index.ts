@@ -5,7 +5,7 @@
  *   terminate(p, s)     asks the kernel to stop it; the end itself arrives as a death report
  *   died(report)        handles closed, waiters woken, and a driver's IRPs handed to Io
  */
-import { type Birth, type CPtr, type DeathReport, Sel4Error } from '#sel4/api'
+import { type Birth, type CPtr, type DeathReport, SEL4_ERROR, Sel4Error } from '#sel4/api'
 import { NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import { Process } from './process.ts'
@@ -67,6 +67,9 @@ export class ProcessManager {
     } catch (error) {
       this.processes.delete(process.pid)
       this.byName.delete(name)
+      // No memory for its arena, or in containers no free one.
+      if (error instanceof Sel4Error && error.code === SEL4_ERROR.seL4_NotEnoughMemory)
+        throw new StatusError('STATUS_INSUFFICIENT_RESOURCES', error.message)
       throw error
     }
     // It may have died while it was being made: then its memory is somebody else's.

@@ -95,6 +95,14 @@ describe('processes', () => {
     expect(await statusOf(() => ex.ps.byBadge(child.pid))).to.equal('STATUS_INVALID_CID')
     await env.advance(0)
   })
+  it('that the kernel has no room for are refused with their status', async () => {
+    const { ex, root } = await setup()
+    root.spawn = async () => {
+      throw new Sel4Error('seL4_NotEnoughMemory', 'no container is free for another')
+    }
+    const another = () => ex.ps.create({ image: 'ntcmd', name: 'another', kind: 'program', birth: 'fresh' })
+    expect(await statusOf(another)).to.equal('STATUS_INSUFFICIENT_RESOURCES')
+  })
   it('that are ending can be ended once more without harm', async () => {
     const { ex, root, process } = await setup()
     root.kill = async () => {

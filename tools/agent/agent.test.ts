@@ -42,7 +42,7 @@ describe('agents', () => {
   })
   const open = async (...containers: Container[]) => {
     const onExit = (token: string, exit: Exit) => exits.push({ token, ...exit })
-    spawner = new AgentSpawner({ run, containers, onExit, log: () => {}, moveMs: 300 })
+    spawner = new AgentSpawner({ run, containers, onExit, log: () => {}, moveMs: 300, renewMs: 50 })
     await spawner.open()
   }
   const agent = (name: string) => {

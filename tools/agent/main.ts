@@ -4,8 +4,8 @@
  *   node agent.js RUN NAME        the messages: kernel/agent-spawner.ts
  *
  * Knows nothing of capabilities: what its process may do comes with the token that the kernel sends. Ends with 0 when the
- * kernel has gone, its process with it; with 75 when a spare's process ended, so that the next one, which is somebody
- * else, gets a container in which nothing of this one is left.
+ * kernel has gone, its process with it; with 75 when the kernel wants a fresh container: a spare's next process is
+ * somebody else, and gets a container in which nothing of this one is left.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
@@ -18,8 +18,6 @@ const RETRY_MS = 100
 const PATIENCE_MS = 180_000
 /** A kernel's container that starts with this one is there by then. */
 const STALE_MS = 20_000
-/** A spare's process that ends with the whole system: the kernel's connection closes by then. */
-const LAST_MS = 500
 /** EX_TEMPFAIL: try again, says the restart policy. */
 const AGAIN = 75
 /** The kernel stops the whole system well within this time when it was asked to stop as well. */
@@ -41,7 +39,7 @@ type Order =
   | SpawnOrder
   | { readonly op: 'kill'; readonly life: number; readonly signal: NodeJS.Signals }
   | { readonly op: 'usage'; readonly life: number }
-  | { readonly op: 'leave' }
+  | { readonly op: 'leave' | 'renew' }
   | { readonly op: 'refused'; readonly why: string }
 
 /** Undefined when the system ended before it had anything for us. */
@@ -108,6 +106,8 @@ class Agent {
         return this.usage(order.life)
       case 'leave':
         return this.end(0)
+      case 'renew':
+        return this.end(AGAIN)
       case 'refused':
         process.stderr.write(`agent ${this.name}: the kernel refused this container: ${order.why}\n`)
         return this.end(0)
@@ -134,7 +134,6 @@ class Agent {
   private ended(life: number, code: number | null, signal: string | null): void {
     this.child = undefined
     this.tell({ op: 'exit', life, code, signal })
-    if (this.name.startsWith('spare-')) setTimeout(() => this.end(AGAIN), LAST_MS)
   }
   private usage(life: number): void {
     if (life !== this.life || !this.child?.pid) return
