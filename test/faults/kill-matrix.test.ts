@@ -100,7 +100,6 @@ describe('each process ended, crashed or hung while a copy runs', function () {
   DEVICES.forEach((victim, nth) => {
     for (const signal of signalsFor(nth))
       it(`the device ${victim} returns from ${signal}; the copy completes or says why not`, async () => {
-        const _system = await bench.running()
         const copy = await bench.startCopy()
         await copy.reached(1 / 4)
         await copy.strikeAndReturn(victim, signal)
