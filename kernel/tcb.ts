@@ -86,7 +86,7 @@ export class Tcb implements KernelObject {
   }
   private leaveSpace(): void {
     if (!this.process) return
-    this.order('destroy')
+    void this.order('destroy')
     this.process.threads.delete(this.number)
     this.process = undefined
     this.started = false
@@ -97,7 +97,7 @@ export class Tcb implements KernelObject {
   /** TCB_WriteRegisters: what it did before is forgotten. */
   writeRegisters(entry: string, args: readonly number[]): void {
     this.withdraw()
-    if (this.started) this.order('destroy')
+    if (this.started) void this.order('destroy')
     this.started = false
     this.entry = entry
     this.arguments = args
@@ -107,8 +107,8 @@ export class Tcb implements KernelObject {
     if (this.state === 'running') return
     this.state = 'running'
     this.faulted = false
-    if (!this.started && this.number !== 0) this.order('start', [this.entry, this.arguments, this.priority])
-    else this.order('resume')
+    if (!this.started && this.number !== 0) void this.order('start', [this.entry, this.arguments, this.priority])
+    else void this.order('resume')
     this.started = true
   }
   async suspend(): Promise<void> {
