@@ -96,7 +96,7 @@ export interface InSession {
   readonly inbox?: Inbox
 }
 class Inbox {
-  readonly queue: { received: Received; session: InSession }[] = []
+  readonly queue: { received: Received; session: InSession; message: Buffer }[] = []
   waiter?: (received: Received) => void
   table?: ServiceTable
 }
@@ -521,7 +521,7 @@ export class Runtime implements Sel4 {
     if (inbox.table) return this.serveOne(inbox.table, session, message, reply, context)
     const received = { badge: session.info.badge, label: labelOf(message), body: decodeBody(message), reply }
     const { waiter } = inbox
-    if (!waiter) return void inbox.queue.push({ received, session })
+    if (!waiter) return void inbox.queue.push({ received, session, message })
     inbox.waiter = undefined
     if (!reply) this.took(session)
     waiter(received)
@@ -609,8 +609,10 @@ export class Runtime implements Sel4 {
   ): Promise<never> {
     const table = new ServiceTable(parts)
     const pending = this.bound.get(endpoint)
-    if (pending) (await pending).table = table
-    else (await this.bind(endpoint)).table = table
+    const inbox = await (pending ?? this.bind(endpoint))
+    inbox.table = table
+    // A sender that waited for a receiver may have been faster than the answer to our binding.
+    for (const { session, message } of inbox.queue.splice(0)) this.deliver(session, inbox, message)
     return new Promise(() => {})
   }
   reply(to: ReplyHandle, label: number, body: unknown): void {
