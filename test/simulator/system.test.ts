@@ -9,6 +9,7 @@ import { bootWithDeath, crash, KEYBOARD, STORAGE, survive } from './campaign.ts'
 /** Seeds that found a defect once. */
 const SURVIVED = [70, 1045, 1102, 1121, 2005, 2058, 2122, 3074]
 const CRASHED = [62, 70, 146]
+const BOOTED = [105]
 const FIRST_SEED = 100_000
 const MATRIX_SEED = 7
 /** In the middle of the copy of the matrix' story. */
@@ -32,6 +33,7 @@ describe('the whole system in the simulator', function () {
     const share = (list: readonly number[]) => list.slice(0, scaled(list.length, 2))
     for (const seed of share(SURVIVED)) await survive(seed)
     for (const seed of share(CRASHED)) await crash(seed)
+    for (const seed of BOOTED) await bootWithDeath(seed)
   })
   it('hides deaths at any moment', async () => {
     for (const seed of seeds(scaled(90))) await survive(seed)

@@ -59,15 +59,18 @@ export interface WorldOptions {
   readonly slowpath?: boolean
   readonly maxDelay?: number
   readonly cacheBytes?: number
+  /** Another program for the image `diskbench`, which has no place of its own here. */
+  readonly program?: Main
+  readonly tap?: (message: Buffer) => void
 }
 const DRIVERS = { pnp, pci, fatfs, i8042prt, kbdclass, disk: diskClass, storahci, mountmgr, partmgr }
 
-function manifestOf({ slowpath, cacheBytes = CACHE_BYTES }: WorldOptions) {
+function manifestOf({ slowpath, cacheBytes = CACHE_BYTES, program }: WorldOptions) {
   const launch = JSON.parse(fs.readFileSync(path.join(ROOT, 'launch.json'), 'utf8'))
   for (const [bank, bytes] of Object.entries(BANKS)) launch.banks[bank] = { bytes }
   launch.panel = { image: 'panel' }
   launch.root.config = { cacheBytes }
-  delete launch.images.diskbench
+  if (!program) delete launch.images.diskbench
   if (slowpath) launch.slowpath = true
   return parseManifest('launch.json', JSON.stringify(launch), filesUnder(ROOT))
 }
@@ -101,6 +104,7 @@ export class World {
       manifest,
       view: viewOf(manifest),
       maxDelay: options.maxDelay,
+      tap: options.tap,
       images: {
         ...Object.fromEntries(
           Object.entries(DRIVERS).map(([name, { DriverEntry }]) => [name, driverMain(DriverEntry)]),
@@ -114,6 +118,7 @@ export class World {
         rtc: rtc.main,
         ahci: ahci(image),
         panel: this.panel,
+        ...(options.program && { diskbench: options.program }),
       },
     })
   }
