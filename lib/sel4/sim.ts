@@ -28,6 +28,8 @@ export interface SimulatorOptions {
   readonly images: Readonly<Record<string, Main>>
   /** The longest a message is under way, in virtual milliseconds. */
   readonly maxDelay?: number
+  /** Sees every message between two processes, and between a process and the kernel, as it is sent. */
+  readonly tap?: (message: Buffer) => void
 }
 export interface SimLine {
   readonly at: number
@@ -71,6 +73,11 @@ export class Simulator {
   }
   now(): number {
     return this.time
+  }
+  /** What travels: a copy, as over a socket. */
+  sent(message: Buffer): Buffer {
+    this.options.tap?.(message)
+    return Buffer.from(message)
   }
   next(): number {
     return this.random.next()
@@ -161,7 +168,7 @@ class SimHost implements Host {
     return undefined
   }
   send(token: string, message: Buffer): void {
-    const copy = Buffer.from(message)
+    const copy = this.sim.sent(message)
     this.sim.deliver(`kernel ${token}`, () => this.byToken(token)?.fromKernel(copy))
   }
   start(request: StartRequest): number {
@@ -233,7 +240,7 @@ class SimProcess implements ProcessTransport {
 
   gate(message: Buffer): void {
     if (!this.alive) return
-    const copy = Buffer.from(message)
+    const copy = this.sim.sent(message)
     this.sim.deliver(`${this.pid} kernel`, () => this.sim.kernel.onMessage(this.request.token, copy))
   }
   fromKernel(message: Buffer): void {
@@ -246,7 +253,7 @@ class SimProcess implements ProcessTransport {
     return {
       send: (message) => {
         if (!this.alive) return
-        const copy = Buffer.from(message)
+        const copy = this.sim.sent(message)
         const arrive = () => to?.wake(() => to.fromPeer(this, key, copy))
         this.sim.deliver(`${this.pid} ${address}`, arrive)
       },
@@ -261,7 +268,7 @@ class SimProcess implements ProcessTransport {
   answer(identity: Buffer, message: Buffer): void {
     if (!this.alive) return
     const key = identity.toString()
-    const copy = Buffer.from(message)
+    const copy = this.sim.sent(message)
     const to = this.senders.get(key)
     this.sim.deliver(`${this.pid} back ${key}`, () => to?.wake(() => to.links.get(key)?.(copy)))
   }
