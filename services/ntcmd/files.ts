@@ -243,8 +243,10 @@ const md: Command = {
   },
 }
 
-/** The volume itself, not its root directory. */
+/** The volume itself, not its root directory, which is opened before: that mounts what nobody has used yet. */
 export async function openVolume(shell: Shell, letter: string, access: number): Promise<number> {
+  const root = await openFile(shell, `${driveOf(letter)}\\`, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7)
+  await shell.nt.NtClose({ Handle: root })
   const { FileHandle } = await shell.nt.NtOpenFile({
     DesiredAccess: access,
     ObjectAttributes: attributes(ntPath(driveOf(letter))),
