@@ -2,7 +2,14 @@
  * What a process may ask of the kernel, by operation number. Arguments are untrusted: each is checked here, once. A refusal is a
  * Sel4Error, which the gate turns into the answer.
  */
-import { CapProcessControl, seL4_CapIOPortControl, seL4_CapIRQControl } from '#contracts/sel4'
+import {
+  CapProcessControl,
+  seL4_CapInitThreadCNode,
+  seL4_CapInitThreadTCB,
+  seL4_CapInitThreadVSpace,
+  seL4_CapIOPortControl,
+  seL4_CapIRQControl,
+} from '#contracts/sel4'
 import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, OP } from '../lib/sel4/wire.ts'
@@ -135,7 +142,7 @@ const spawn: Invocation = (kernel, root, body) => {
       if (arenaBytes) giveArena(kernel, child, image.bank ?? '', arenaBytes)
     },
   })
-  return childInfo(kernel, root, process)
+  return { ...childInfo(kernel, root, process), ...(request.control === true && { caps: controlOf(root, process) }) }
 }
 function mintFor(kernel: Kernel, root: Process, child: Process, mint: Record<string, unknown>): Capability {
   const source = root.lookup(new Args([mint.from]).number(0))
@@ -160,6 +167,18 @@ function childInfo(kernel: Kernel, root: Process, child: Process): object {
   const frame = arena.object as Frame
   const { virtualAddress } = init.vspace.mappings[0]
   return { name, pid, generation, arena: { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress } }
+}
+/** Who makes a process may hold its thread, CSpace and VSpace. */
+function controlOf(root: Process, { name, init }: Process): object {
+  const held = (slot: number) => {
+    const cap = init.cspace.at(slot) as Capability
+    return root.init.cspace.insert(derive(cap, { origin: `of ${name}` }))
+  }
+  return {
+    tcb: held(seL4_CapInitThreadTCB),
+    cnode: held(seL4_CapInitThreadCNode),
+    vspace: held(seL4_CapInitThreadVSpace),
+  }
 }
 const grant: Invocation = (kernel, root, body) => {
   const args = new Args(body)

@@ -278,6 +278,7 @@ export class Kernel {
     process.address = body[0]
     process.state = 'running'
     process.tell(encode(KIND.BOOT, 0, 0, 0, 0, this.bootInfo(process)))
+    process.born()
   }
   private bootInfo({ init, names, arena }: Process): BootInfo {
     const mapping = arena && init.vspace.mappings.find(({ cap }) => cap === arena)
@@ -299,7 +300,8 @@ export class Kernel {
   private async invoke(process: Process, message: Buffer): Promise<void> {
     const sequence = sequenceOf(message)
     const thread = process.threads.get(threadOf(message))
-    if (!thread) return this.end(process, 'fault', 'it spoke as a thread it does not have')
+    // Destroyed while its request was under way: nobody waits for the answer.
+    if (!thread) return
     let answer: Buffer
     try {
       const [label, service, body] = [labelOf(message), sessionOf(message), decodeBody(message)]
@@ -317,7 +319,7 @@ export class Kernel {
   }
   /** Lets every other request in. */
   breathe(): Promise<void> {
-    return new Promise((resolve) => this.host.alarm(0, resolve))
+    return new Promise((resolve) => this.host.alarm(1, resolve))
   }
   /** Hardware goes only where the manifest allows, whoever hands it on. */
   mayReceive(process: Process, { object, rights }: Capability): boolean {

@@ -13,6 +13,8 @@ import type { Tcb } from './tcb.ts'
 import type { VSpace } from './vspace.ts'
 
 /** Thread numbers are 16 bits in a message's header. */
+const THREAD_NUMBERS = 0x10000
+/** A number comes again only after all others: what a destroyed thread had under way is not taken for its successor's. */
 const THREADS_MAX = 1024
 export type DeathCause = 'exit' | 'signal' | 'fault' | 'lease'
 export interface ProcessInit {
@@ -56,6 +58,9 @@ export class Process {
   private readonly send: (message: Buffer) => void
   private readonly questions = new Map<number, (answer: unknown) => void>()
   private sequence = 0
+  private nextThread = 0
+  /** Questions from before it could hear. */
+  private readonly early: Buffer[] = []
 
   constructor(init: ProcessInit, send: (message: Buffer) => void) {
     this.init = init
@@ -75,8 +80,10 @@ export class Process {
     return lookup(this.init.tcb.cspaceRoot, cptr)
   }
   addThread(thread: Tcb): number {
-    for (let number = 0; number < THREADS_MAX; number++) {
-      if (this.threads.has(number)) continue
+    if (this.threads.size < THREADS_MAX) {
+      while (this.threads.has(this.nextThread)) this.nextThread = (this.nextThread + 1) % THREAD_NUMBERS
+      const number = this.nextThread
+      this.nextThread = (number + 1) % THREAD_NUMBERS
       this.threads.set(number, thread)
       return number
     }
@@ -96,12 +103,18 @@ export class Process {
     if (this.state === 'running') this.send(message)
   }
   ask(op: number, body: unknown): Promise<unknown> {
-    if (this.state !== 'running') return Promise.resolve(undefined)
+    if (!this.alive) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const sequence = (this.sequence = (this.sequence + 1) >>> 0)
       this.questions.set(sequence, resolve)
-      this.send(encode(KIND.INVOKE, 0, op, 0, sequence, body))
+      const message = encode(KIND.INVOKE, 0, op, 0, sequence, body)
+      if (this.state === 'running') this.send(message)
+      else this.early.push(message)
     })
+  }
+  /** It has been told who it is: what was asked of it meanwhile follows. */
+  born(): void {
+    for (const message of this.early.splice(0)) this.send(message)
   }
   answered(sequence: number, answer: unknown): void {
     const resolve = this.questions.get(sequence)

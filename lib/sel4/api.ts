@@ -227,6 +227,8 @@ export interface SpawnRequest {
   readonly caps: Readonly<Record<string, { from: CPtr; badge?: number; rights?: readonly Sel4Right[] }>>
   /** Bytes of IO arena, a multiple of 2 MiB; 0 for none. The caller gets it mapped as well. */
   readonly arenaBytes: number
+  /** The caller is given capabilities to the child's thread, CSpace and VSpace. */
+  readonly control?: boolean
   readonly config: Readonly<Record<string, unknown>>
 }
 export interface Child {
@@ -235,6 +237,8 @@ export interface Child {
   readonly generation: number
   /** The child's arena as the root task sees it; its `virtualAddress` here is the CHILD's. */
   readonly arena?: Memory
+  /** When asked for with `control`. */
+  readonly caps?: { readonly tcb: CPtr; readonly cnode: CPtr; readonly vspace: CPtr }
 }
 /**
  * The root task's part. Everything here is a sequence of libsel4 invocations (Untyped_Retype, CNode_Mint, TCB_Configure,

@@ -57,8 +57,14 @@ export class KernelRootTask implements RootTask {
     const child = (await this.runtime.invoke(OP.spawn, request)) as Omit<Child, 'arena'> & {
       arena?: MemoryExtent | null
     }
-    const { name, pid, generation, arena } = child
-    return { name, pid, generation, ...(arena && { arena: mapMemory(this.runtime.transport, arena) }) }
+    const { name, pid, generation, arena, caps } = child
+    return {
+      name,
+      pid,
+      generation,
+      ...(caps && { caps }),
+      ...(arena && { arena: mapMemory(this.runtime.transport, arena) }),
+    }
   }
   grant(child: string, from: CPtr, options: Mint = {}): Promise<CPtr> {
     return this.cap(OP.grant, [child, from, options.badge ?? null, options.rights ?? null])

@@ -41,6 +41,7 @@ export interface SystemCalls {
   NBRecv(src: CPtr): Promise<IpcReceived | undefined>
   Reply(message: IpcMessage): Promise<void>
   ReplyRecv(src: CPtr, message: IpcMessage): Promise<IpcReceived>
+  NBSendRecv(dest: CPtr, message: IpcMessage, src: CPtr): Promise<IpcReceived>
   Signal(dest: CPtr): Promise<void>
   Wait(src: CPtr): Promise<number>
   /** 0: no signal. */
@@ -264,6 +265,10 @@ class ThreadContext implements SystemCalls {
   }
   async ReplyRecv(src: CPtr, message: IpcMessage): Promise<IpcReceived> {
     await this.Reply(message)
+    return this.Recv(src)
+  }
+  async NBSendRecv(dest: CPtr, message: IpcMessage, src: CPtr): Promise<IpcReceived> {
+    await this.NBSend(dest, message)
     return this.Recv(src)
   }
   async Signal(dest: CPtr): Promise<void> {

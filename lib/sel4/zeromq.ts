@@ -70,7 +70,7 @@ export class ZeromqTransport implements ProcessTransport {
     }
   }
   map(extent: Extent): Uint8Array {
-    const key = `${extent.path} ${extent.offset} ${extent.length}`
+    const key = `${extent.path} ${extent.offset} ${extent.length} ${extent.writable}`
     let bytes = this.mapped.get(key)
     if (!bytes) {
       bytes = openBank(extent.path, extent.length, { writable: extent.writable, offset: extent.offset }).bytes

@@ -88,10 +88,11 @@ export class System {
     const whole = readFileSync(path, 'utf8').split('\n')
     return whole.filter((line) => line.startsWith('{')).flatMap((line) => parsed(line))
   }
-  async until(name: string, message: string, count = 1): Promise<LogLine> {
-    for (let waited = 0; waited < PATIENCE_MS; waited += 20) {
+  async until(name: string, message: string, count = 1, patience = PATIENCE_MS): Promise<LogLine> {
+    for (let waited = 0; waited < patience; waited += 20) {
       const found = this.lines(name).filter(({ msg }) => msg === message)
       if (found.length >= count) return found[count - 1]
+      if (this.kernel.exitCode !== null) break
       await pause(20)
     }
     throw new Error(`${name} never said "${message}": ${this.stderr}\n${this.logs()}`)

@@ -1,0 +1,34 @@
+/** The small system the cases run in: a root task that tests, a helper with an address space of its own, a chip. */
+import type { Main } from '../../lib/sel4/api.ts'
+
+export const LAUNCH = {
+  machine: 'pc',
+  banks: { test: { bytes: '32 MiB' } },
+  devices: { chip: { image: 'chip' } },
+  cables: {},
+  root: { image: 'tester', banks: ['test'] },
+  images: { helper: { image: 'helper' } },
+}
+export const CHIP = {
+  ports: [{ first: '0x300', last: '0x307' }],
+  irqs: [
+    { irq: 5, trigger: 'level' },
+    { irq: 6, trigger: 'edge' },
+    { irq: 24, trigger: 'msi' },
+  ],
+  mmio: [{ base: '0xfebf1000', length: 4096 }],
+  memory: [],
+  dma: true,
+}
+export const HELPER = { needs: { interfaces: ['ExecutiveServices'] } }
+/** Port 0x300 raises the line whose number is written, 0x301 lowers it; a read shows the port's low byte. */
+export const chip: Main = async ({ machine }) => {
+  machine?.attach({
+    reset() {},
+    portIn: (port) => port & 0xff,
+    portOut(port, _width, line) {
+      if (port === 0x300) machine.irq(line).raise()
+      else machine.irq(line).lower()
+    },
+  })
+}
