@@ -107,13 +107,8 @@ export class Tcb implements KernelObject {
     if (this.state === 'running') return
     this.state = 'running'
     this.faulted = false
-<<<<<<< HEAD
     if (!this.started && this.number !== 0) void this.order('start', [this.entry, this.arguments, this.priority])
-    else void this.order('resume')
-=======
-    if (!this.started && this.number !== 0) this.order('start', [this.entry, this.arguments, this.priority])
-    else if (this.started) this.order('resume')
->>>>>>> 39bfcfd (kernel: Conformance by the public suite's names, three ways)
+    else if (this.started) void this.order('resume')
     this.started = true
   }
   async suspend(): Promise<void> {
