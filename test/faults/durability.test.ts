@@ -36,7 +36,7 @@ describe('after sync, the death of everyone', function () {
     disk?.remove()
   })
 
-  const rounds = scaled(20, 1)
+  const rounds = scaled(8, 1)
   for (let round = 0; round < rounds; round++)
     it(`leaves every byte on the disk (${round + 1} of ${rounds})`, async function () {
       disk = DiskImage.make(this, { fat: 32, bytes: 64 * MiB })

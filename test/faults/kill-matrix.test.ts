@@ -201,7 +201,7 @@ describe('several drivers ended at once, and while they return', function () {
     bench?.disk.remove()
   })
 
-  for (let seed = 1; seed <= scaled(20, 3); seed++) {
+  for (let seed = 1; seed <= scaled(6, 2); seed++) {
     const roll = dice(seed)
     const first = DRIVERS[roll(DRIVERS.length)]
     const second = DRIVERS[roll(DRIVERS.length)]

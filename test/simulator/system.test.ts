@@ -36,12 +36,12 @@ describe('the whole system in the simulator', function () {
     for (const seed of BOOTED) await bootWithDeath(seed)
   })
   it('hides deaths at any moment', async () => {
-    for (const seed of seeds(scaled(90))) await survive(seed)
+    for (const seed of seeds(scaled(40))) await survive(seed)
   })
   it('comes up although somebody dies meanwhile', async () => {
-    for (const seed of seeds(scaled(60))) await bootWithDeath(seed)
+    for (const seed of seeds(scaled(30))) await bootWithDeath(seed)
   })
   it('keeps what was synced when the machine stops at any moment', async () => {
-    for (const seed of seeds(scaled(90))) await crash(seed)
+    for (const seed of seeds(scaled(40))) await crash(seed)
   })
 })
