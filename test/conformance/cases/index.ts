@@ -1,3 +1,4 @@
+/** Every conformance case, in the order of its methods. Nothing but the list. */
 import './cnode.ts'
 import './ipc.ts'
 import './machine.ts'
