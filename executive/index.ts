@@ -43,6 +43,7 @@ async function run(env: Environment, look?: (ex: Executive) => void): Promise<vo
   ex.console = await Console.open(root, env.sel4)
   ex.cc = await CacheManager.create(ex)
   root.onDeath((report) => {
+    if (Console.isOn(root.manifest.devices[report.name]?.ports ?? [])) void ex.console.repaint()
     ex.ps.died(report).catch((error: unknown) => env.exit(70, `after the death of ${report.name}: ${String(error)}`))
   })
   look?.(ex)

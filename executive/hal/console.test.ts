@@ -36,7 +36,12 @@ async function setup() {
     const at = word(0x0e) - word(0x0c)
     return [Math.floor(at / COLUMNS), at % COLUMNS]
   }
-  return { console, screen, cursor, start: () => word(0x0c), break: (on: boolean) => (broken = on) }
+  /** What a display does that died: blank memory, registers as at power-on. */
+  const restart = () => {
+    ;(memory as Memory).bytes.fill(0)
+    registers.fill(0)
+  }
+  return { console, screen, cursor, start: () => word(0x0c), restart, break: (on: boolean) => (broken = on) }
 }
 /** What a screen of endless paper would show at its foot. */
 function paper(text: string): { rows: string[]; row: number; column: number } {
@@ -121,5 +126,18 @@ describe('console', () => {
     breakDisplay(false)
     await console.write('back')
     expect(screen()[1]).to.equal('back')
+  })
+
+  it('puts the picture back when the display was restarted, without scrolling it past again', async () => {
+    const { console, screen, cursor, start, restart } = await setup()
+    for (let line = 0; line < 40; line++) await console.write(`line ${line}\n`)
+    await console.write('C:\\>')
+    const before = { rows: screen(), cursor: cursor() }
+    restart()
+    await console.repaint()
+    expect({ rows: screen(), cursor: cursor() }).deep.equal(before)
+    expect(start()).equal(0)
+    await console.write('dir\n')
+    expect(screen()[ROWS - 2]).equal('C:\\>dir')
   })
 })

@@ -5,11 +5,12 @@
  * down over it, so that whoever watches the display can see every row pass. At the end of memory the window is copied to
  * the top. [VGA] CRTC 0C–0F; a word written to the index port sets index and data at once.
  *
+ *   repaint()     after the display's restart
  *   write(text)   in order of calls; resolves when the controller shows it
  *
  * Never reads the keyboard, and knows nothing of who watches.
  */
-import { type CPtr, type Memory, type RootTask, type Sel4, Sel4Error } from '#sel4/api'
+import { type CPtr, type Memory, type PortRange, type RootTask, type Sel4, Sel4Error } from '#sel4/api'
 
 export const COLUMNS = 80
 export const ROWS = 25
@@ -43,6 +44,8 @@ export class Console {
   private row = 0
   private column = 0
   private queue: Promise<void> = Promise.resolve()
+  /** What video memory holds: a display that was restarted has blanked it. */
+  private readonly picture = new Uint8Array(VIDEO_LENGTH)
 
   constructor(sel4: Sel4, memory: Memory, port: CPtr) {
     this.sel4 = sel4
@@ -57,13 +60,31 @@ export class Console {
     return console
   }
 
-  /** A display that is gone shows nothing, which is no fault of whoever prints. */
   write(text: string): Promise<void> {
-    this.queue = this.queue
-      .then(() => this.print(text))
-      .catch((error: unknown) => {
-        if (!(error instanceof Sel4Error)) throw error
-      })
+    return this.inTurn(() => this.print(text))
+  }
+  /**
+   * The display was restarted: its memory is blank and its start address 0. The first register write waits until it is
+   * back; then the window is put at the top, so that nothing scrolls past a second time.
+   */
+  repaint(): Promise<void> {
+    return this.inTurn(async () => {
+      await this.register(CURSOR_HIGH, 0)
+      this.settle()
+      this.toTop()
+      this.memory.bytes.set(this.picture)
+      await this.update()
+    })
+  }
+  /** Whether a device of these ports is the console's display. */
+  static isOn(ports: readonly PortRange[]): boolean {
+    return ports.some(({ first, last }) => first <= CRTC_INDEX && CRTC_INDEX <= last)
+  }
+  /** A display that is gone shows nothing, which is no fault of whoever prints. */
+  private inTurn(change: () => Promise<void>): Promise<void> {
+    this.queue = this.queue.then(change).catch((error: unknown) => {
+      if (!(error instanceof Sel4Error)) throw error
+    })
     return this.queue
   }
 
@@ -85,9 +106,13 @@ export class Console {
   }
   private cell(code: number): void {
     const at = ((this.start + this.row) * COLUMNS + this.column) * 2
-    this.memory.bytes[at] = code
-    this.memory.bytes[at + 1] = ATTRIBUTE
+    this.poke(at, code)
     if (++this.column === COLUMNS) this.newLine()
+  }
+  private poke(at: number, code: number): void {
+    const { memory, picture } = this
+    memory.bytes[at] = picture[at] = code
+    memory.bytes[at + 1] = picture[at + 1] = ATTRIBUTE
   }
   private back(): void {
     if (this.column > 0) this.column--
@@ -102,26 +127,28 @@ export class Console {
     this.clearRow(this.start + this.row)
   }
   private clearRow(row: number): void {
-    const bytes = this.memory.bytes.subarray(row * COLUMNS * 2, (row + 1) * COLUMNS * 2)
-    for (let at = 0; at < bytes.length; at += 2) {
-      bytes[at] = BLANK
-      bytes[at + 1] = ATTRIBUTE
-    }
+    for (let column = 0; column < COLUMNS; column++) this.poke((row * COLUMNS + column) * 2, BLANK)
   }
   /** Moves the window down to the cursor, then to the top of memory. */
   private async rewind(): Promise<void> {
     await this.update()
-    const from = this.start * COLUMNS * 2
-    this.memory.bytes.copyWithin(0, from, from + ROWS * COLUMNS * 2)
-    this.start = 0
+    this.toTop()
     await this.update()
   }
-  private async update(): Promise<void> {
+  private toTop(): void {
+    const from = this.start * COLUMNS * 2
+    for (const bytes of [this.memory.bytes, this.picture]) bytes.copyWithin(0, from, from + ROWS * COLUMNS * 2)
+    this.start = 0
+  }
+  /** The window ends at the cursor's row at the latest. */
+  private settle(): void {
     const below = this.row - (ROWS - 1)
-    if (below > 0) {
-      this.start += below
-      this.row -= below
-    }
+    if (below <= 0) return
+    this.start += below
+    this.row -= below
+  }
+  private async update(): Promise<void> {
+    this.settle()
     await this.register(START_HIGH, this.start * COLUMNS)
     await this.register(CURSOR_HIGH, (this.start + this.row) * COLUMNS + this.column)
   }
