@@ -103,8 +103,10 @@ describe('each process ended, crashed or hung while a copy runs', function () {
         const copy = await bench.startCopy()
         await copy.reached(1 / 4)
         await copy.strikeAndReturn(victim, signal)
-        const said = (await copy.finish()).trim()
-        expect(said.split('\n')).lengthOf(1)
+        const said = (await copy.finish()).trim().split('\n')
+        // A display that was restarted shows its whole picture again; what comes last is the answer.
+        if (victim === 'display') expect(said.at(-1)?.trim()).equal(COPIED)
+        else expect(said).lengthOf(1)
         // Once more, undisturbed: the device is really back.
         expect((await (await bench.startCopy()).finish()).trim()).equal(COPIED)
       })
