@@ -16,6 +16,8 @@ describe('agents', () => {
   let run: string
   let spawner: AgentSpawner
   const agents: ChildProcess[] = []
+  /** Processes whose agent was killed under them; a real image dies with its parent, these do not. */
+  const orphans: number[] = []
   const exits: (Exit & { token: string })[] = []
   beforeEach(() => {
     run = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-agent-'))
@@ -38,6 +40,7 @@ describe('agents', () => {
       agent.kill('SIGKILL')
       if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit')
     }
+    for (const pid of orphans.splice(0)) process.kill(pid, 'SIGKILL')
     fs.rmSync(run, { recursive: true, force: true })
   })
   const open = async (...containers: Container[]) => {
@@ -78,6 +81,7 @@ describe('agents', () => {
     const first = agent('disk')
     start('disk', 'wait', 'a')
     await until(() => spawner.whereabouts(1)?.pid !== 0)
+    orphans.push(spawner.whereabouts(1)?.pid as number)
     first.kill('SIGKILL')
     await until(() => exits.length === 1)
     expect(exits[0]).deep.equal({ token: 'a', code: null, signal: 'SIGKILL' })
