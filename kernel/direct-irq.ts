@@ -52,7 +52,8 @@ export class DirectIrqs {
     if (!direct) return
     if (irq.isMasked || !this.holds(irq, direct.binding)) return this.close(irq)
     const device = this.deviceOf(irq)
-    if (!device?.process || direct.session?.open) return
+    if (!device?.process || direct.session?.open || device.process.accusers.has(direct.binding.process.init.token))
+      return
     direct.session = this.kernel.sessions.openIrq(device.process, device.irqs.indexOf(irq), direct.binding)
   }
   /** A vector of one device that is there; what several share goes through the kernel. */

@@ -44,6 +44,7 @@ import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
 import type { ExitStatus, Host } from './host.ts'
 import { perform } from './gate.ts'
+import { judge } from './judge.ts'
 import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
 import type { CheckedManifest, Limits } from './manifest/manifest.ts'
@@ -259,7 +260,11 @@ export class Kernel {
       case KIND.WAIT:
         return this.wait(process, message)
       case KIND.FAULT:
-        return this.judge(process, sessionOf(message), decodeBody(message))
+        return judge(this, process, {
+          session: sessionOf(message),
+          offence: labelOf(message),
+          raw: decodeBody(message),
+        })
       case KIND.EPITAPH:
         return this.lastWords(process, decodeBody(message))
       case KIND.PONG:
@@ -352,15 +357,6 @@ export class Kernel {
   signal(process: Process, cptr: number, context: TraceContext | undefined): void {
     const { object, badge } = this.notificationAt(process, cptr, RIGHT.write)
     object.signal(badge, context)
-  }
-  /** A receiver complains of a sender: the session ends; the sender only if the bytes themselves convict it. */
-  private judge(reporter: Process, id: number, raw: unknown): void {
-    const session = this.sessions.get(id)
-    if (!session?.receivers.includes(reporter)) return
-    const bytes = raw instanceof Uint8Array ? Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength) : undefined
-    this.host.log('warn', `${reporter.name} refused a message of ${session.sender.name}`, { session: id })
-    void this.sessions.close(session, false)
-    if (bytes && !isSound(bytes)) this.end(session.sender, 'fault', `malformed message to ${reporter.name}`)
   }
 
   // ------------------------------------------------------------ death

@@ -42,6 +42,8 @@ export class Process {
   readonly threads = new Map<number, Tcb>()
   /** Identity under which it sends to a peer, by the peer's token. */
   readonly identities = new Map<string, string>()
+  /** Receivers, by token, that have complained of it: what it sends them goes through the kernel. */
+  readonly accusers = new Set<string>()
   pid = 0
   state: 'starting' | 'running' | 'dead' = 'starting'
   /** Where its fast path listens. */

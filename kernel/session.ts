@@ -9,7 +9,7 @@
  */
 import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
-import { ASK, encode, FLAG, isSound, KIND, sequenceOf, sessionOf } from '../lib/sel4/wire.ts'
+import { ASK, encode, FLAG, isSound, KIND, labelOf, sequenceOf, sessionOf, setLabel } from '../lib/sel4/wire.ts'
 import { type Capability, isGone, RIGHT } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Binding } from './direct-irq.ts'
@@ -99,7 +99,7 @@ export class SessionTable {
       cap,
       sender,
       receivers,
-      slow: this.host.slowpath || receivers.length > 1,
+      slow: this.host.slowpath || receivers.length > 1 || receivers.some((one) => sender.accusers.has(one.init.token)),
       window: sender.init.window,
       withdraw: () => void this.close(session, false),
       open: true,
@@ -186,8 +186,10 @@ export class SessionTable {
   }
   /** Who ever sent to the dead may wait for an answer to a call taken before its session was closed. */
   private *tellFormerSenders(dead: Process): Generator<Promise<unknown>> {
-    for (const process of this.host.processes())
+    for (const process of this.host.processes()) {
+      process.accusers.delete(dead.init.token)
       if (process.identities.delete(dead.init.token)) yield process.ask(ASK.routeClosed, [[], dead.address, true])
+    }
   }
   /** What the dead had yet to answer will not be. */
   private abandon(process: Process): void {
@@ -218,7 +220,7 @@ export class SessionTable {
   private relayBack(session: Session | undefined, from: Process, message: Buffer): void {
     if (!session?.slow || !session.receivers.includes(from)) return
     const sequence = sequenceOf(message)
-    if (message[0] === KIND.CREDIT) session.outstanding -= Math.min(message.readUInt32LE(4), session.outstanding)
+    if (message[0] === KIND.CREDIT) this.giveBack(session, message)
     else if (session.unanswered.get(sequence) !== from) return
     else {
       session.unanswered.delete(sequence)
@@ -226,6 +228,12 @@ export class SessionTable {
       if (!session.unanswered.size) this.draining.delete(session.id)
     }
     session.sender.tell(message)
+  }
+  /** No more than were used: the sender would send what a receiver made it believe, and be ended for it. */
+  private giveBack(session: Session, message: Buffer): void {
+    const given = Math.min(labelOf(message), Math.max(session.outstanding, 0))
+    session.outstanding -= given
+    setLabel(message, given)
   }
   private refuse(from: Process, message: Buffer): void {
     if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return

@@ -34,6 +34,7 @@ import {
   KIND,
   labelOf,
   MESSAGE_MAX,
+  OFFENCE,
   OP,
   sequenceOf,
   sessionOf,
@@ -474,7 +475,7 @@ export class Runtime implements Sel4 {
     if (!isSound(message)) return this.fault(session.info.session, message)
     if (message[0] === KIND.IRQ && session.info.target === 'irq') return this.interrupted(session, message)
     if (message[0] === KIND.DOORBELL && !session.inbox) return this.reached(session, message)
-    if (++session.outstanding > session.info.window) return this.reject(session, message)
+    if (++session.outstanding > session.info.window) return this.reject(session, message, OFFENCE.credits)
     if (message[0] !== KIND.CALL && message[0] !== KIND.SEND) return this.access(session, message)
     if (!session.inbox) return this.reject(session, message)
     this.deliver(session, session.inbox, message)
@@ -490,10 +491,10 @@ export class Runtime implements Sel4 {
     this.tracer.span(name, parent, undefined, () => this.deviceAccess?.(session, message))
   }
   /** Well-formed, but not what this session is for: answered, so that nobody waits, and reported. */
-  reject(session: InSession, message: Buffer): void {
+  reject(session: InSession, message: Buffer, offence: number = OFFENCE.message): void {
     if (expectsAnswer(message))
       this.answerSession(session, FLAG.ERROR, SEL4_ERROR.seL4_IllegalOperation, sequenceOf(message), null)
-    this.fault(session.info.session, message)
+    this.fault(session.info.session, message, offence)
   }
   private stranger(identity: Buffer | undefined, message: Buffer): void {
     const id = sessionOf(message)
@@ -511,9 +512,9 @@ export class Runtime implements Sel4 {
     )
   }
   /** To the kernel: that a message was refused, and the raw bytes when they themselves are the offence; it judges them. */
-  fault(session: number, message: Buffer): void {
+  fault(session: number, message: Buffer, offence: number = OFFENCE.message): void {
     this.counters.faults++
-    this.tell(KIND.FAULT, 0, session, isSound(message) ? null : message.subarray(0, MESSAGE_MAX - 1024))
+    this.tell(KIND.FAULT, offence, session, isSound(message) ? null : message.subarray(0, MESSAGE_MAX - 1024))
   }
   private deliver(session: InSession, inbox: Inbox, message: Buffer): void {
     const context = traced(message) ? contextOf(message) : undefined

@@ -46,7 +46,7 @@ export const KIND = {
   NOTIFY: 15,
   PING: 16,
   PONG: 17,
-  /** Receiver → kernel: session, body = the raw bytes that could not be accepted. */
+  /** Receiver → kernel: session, label = OFFENCE, body = the raw bytes that could not be accepted. */
   FAULT: 18,
   EPITAPH: 19,
   /** Device → kernel: label = index of the line, session = 1 raised, 0 lowered. Along a session: a message to the driver itself. */
@@ -54,6 +54,13 @@ export const KIND = {
 } as const
 export const FLAG = {
   ERROR: 1,
+} as const
+/** What a receiver accuses a sender of. */
+export const OFFENCE = {
+  /** Malformed, or not what the session is for. */
+  message: 0,
+  /** More messages than credits. */
+  credits: 1,
 } as const
 
 /** Operations of INVOKE, process → kernel. */
@@ -158,6 +165,7 @@ export const threadOf = (message: Buffer): number => message.readUInt16LE(2)
 export const setThread = (message: Buffer, thread: number): void => void message.writeUInt16LE(thread, 2)
 export const traced = (message: Buffer): boolean => message.readUInt32LE(16) !== 0
 export const contextOf = (message: Buffer): TraceContext => message.subarray(16, 40)
+export const setLabel = (message: Buffer, label: number): void => void message.writeUInt32LE(label, 4)
 export const setSession = (message: Buffer, session: number): void => void message.writeUInt32LE(session, 8)
 export const setSequence = (message: Buffer, sequence: number): void => void message.writeUInt32LE(sequence, 12)
 

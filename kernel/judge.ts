@@ -1,0 +1,37 @@
+/**
+ * A receiver complains of a sender. Its word alone ends nobody, for the bytes it shows may be of its own making: the session ends,
+ * and whatever the sender sends it from now on goes through the kernel, which judges every message itself. So one that
+ * babbles is convicted by its next message, and an honest one goes on a little slower.
+ *
+ * Who holds ProcessControl could end the sender anyway, and is believed.
+ */
+import { CapProcessControl } from '#contracts/sel4'
+import { isSound, OFFENCE } from '../lib/sel4/wire.ts'
+import { Irq } from './irq.ts'
+import type { Kernel } from './kernel.ts'
+import type { Process } from './process.ts'
+
+export interface Accusation {
+  readonly session: number
+  readonly offence: number
+  /** The message, when its bytes are the offence. */
+  readonly raw: unknown
+}
+export function judge(kernel: Kernel, reporter: Process, { session: id, offence, raw }: Accusation): void {
+  const session = kernel.sessions.get(id)
+  if (!session?.receivers.includes(reporter)) return
+  const { sender, cap } = session
+  kernel.host.log('warn', `${reporter.name} refused a message of ${sender.name}`, { session: id })
+  sender.accusers.add(reporter.init.token)
+  const closed = kernel.sessions.close(session, false)
+  const { object } = cap
+  if (object instanceof Irq) void closed.then(() => object.suspect())
+  const isBelieved = reporter.init.cspace.at(CapProcessControl)?.object.type === 'ProcessControl'
+  const guilt = isBelieved ? verdict(offence, raw) : undefined
+  if (guilt) kernel.end(sender, 'fault', `${guilt} to ${reporter.name}`)
+}
+function verdict(offence: number, raw: unknown): string | undefined {
+  if (offence === OFFENCE.credits) return 'more messages than credits'
+  if (!(raw instanceof Uint8Array)) return undefined
+  return isSound(Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength)) ? undefined : 'malformed message'
+}
