@@ -75,6 +75,7 @@ export function transferServices(ex: Executive): TransferServices {
       const transfer = prepare(caller, FileHandle, 0, Buffer, ByteOffset, Key)
       if (!(transfer.file.grantedAccess & (FILE_WRITE_DATA | FILE_APPEND_DATA)))
         throw new StatusError('STATUS_ACCESS_DENIED')
+      if (transfer.file.vcb?.readOnly) throw new StatusError('STATUS_MEDIA_WRITE_PROTECTED')
       const { length, offset } = await write(ex, transfer)
       return done(transfer, length, offset)
     },

@@ -18,6 +18,8 @@ class Machine {
   readonly disk: Buffer
   volume = 0
   storage = 0
+  /** A fixed disk: it says so only when it is written to. */
+  writeProtected = false
   private files = 0
 
   constructor(disk: Buffer) {
@@ -33,7 +35,11 @@ class Machine {
         },
       },
     )
-    this.executive.onNewRequest = ({ MajorFunction, Parameters }) => {
+    this.executive.onNewRequest = ({ MajorFunction, Parameters, Buffer: buffer }) => {
+      if (MajorFunction === IRP_MJ.IRP_MJ_WRITE && this.writeProtected)
+        return { Status: NT_STATUS.STATUS_MEDIA_WRITE_PROTECTED }
+      if (Parameters.kind === 'Write' && buffer.kind === 'Arena')
+        disk.set(this.arenaAt(buffer.Address, buffer.Length), Parameters.ByteOffset)
       if (MajorFunction !== IRP_MJ.IRP_MJ_DEVICE_CONTROL) return { Status: 0, Information: 0 }
       if (Parameters.kind !== 'DeviceIoControl' || Parameters.OutputBufferLength !== EIGHT_BYTES) return { Status: 0 }
       const Bytes = new Uint8Array(EIGHT_BYTES)
@@ -45,11 +51,14 @@ class Machine {
     return this.executive.env.arena?.bytes as Uint8Array
   }
 
+  private arenaAt(Address: number, Length: number): Uint8Array {
+    return this.arena.subarray(Address - ARENA, Address - ARENA + Length)
+  }
+
   async perform(facts: Request & { Device: number; MajorFunction: number }): Promise<Complete> {
     const done = await this.executive.perform(facts)
     const writes = [...(done.Commit?.Writes ?? [])].sort((a, b) => a.Phase - b.Phase)
-    for (const { VolumeOffset, Address, Length } of writes)
-      this.disk.set(this.arena.subarray(Address - ARENA, Address - ARENA + Length), VolumeOffset)
+    for (const { VolumeOffset, Address, Length } of writes) this.disk.set(this.arenaAt(Address, Length), VolumeOffset)
     return done
   }
   async mount(): Promise<Complete> {
@@ -57,11 +66,15 @@ class Machine {
     const storage = this.executive.foreign(nt.FILE_DEVICE_DISK)
     storage.alignment = 512
     this.storage = storage.handle
+    return this.mountAgain(false)
+  }
+  /** `Rebind`: as after a death of the driver. */
+  async mountAgain(Rebind: boolean): Promise<Complete> {
     const done = await this.perform({
       Device: this.executive.named('\\FatX').handle,
       MajorFunction: IRP_MJ.IRP_MJ_FILE_SYSTEM_CONTROL,
       MinorFunction: IRP_MN.IRP_MN_MOUNT_VOLUME,
-      Parameters: { kind: 'MountVolume', StorageDevice: storage.handle, Rebind: false },
+      Parameters: { kind: 'MountVolume', StorageDevice: this.storage, Rebind },
     })
     this.volume = (done.Response as Extract<Response, { kind: 'VolumeMounted' }> | undefined)?.VolumeDevice ?? 0
     return done
@@ -197,6 +210,45 @@ describe('fatfs, the driver', () => {
   it('refuses what is no FAT volume', async () => {
     const machine = new Machine(Buffer.alloc(1 << 20))
     expect(status(await machine.mount())).to.equal('STATUS_UNRECOGNIZED_VOLUME')
+  })
+
+  it('marks the volume dirty on the disk itself before it is mounted', async () => {
+    const machine = new Machine(bareVolume(32))
+    const done = await machine.mount()
+    const [write] = machine.executive
+      .sent('NewRequest')
+      .filter(({ MajorFunction }) => MajorFunction === IRP_MJ.IRP_MJ_WRITE)
+    expect(write).to.deep.include({
+      Device: machine.storage,
+      Parameters: { kind: 'Write', Length: 512, Key: 0, ByteOffset: 0 },
+    })
+    expect(done.Response).to.include({ ReadOnly: false })
+    expect(machine.disk[0x41]).to.equal(1)
+    await machine.mountAgain(true)
+    expect(machine.executive.sent('NewRequest').at(-1)?.MajorFunction).to.equal(IRP_MJ.IRP_MJ_DEVICE_CONTROL)
+  })
+  it('mounts read-only what refuses that mark, also in its next life, and then changes nothing', async () => {
+    const machine = new Machine(bareVolume(16))
+    machine.writeProtected = true
+    const before = Buffer.from(machine.disk)
+    for (const done of [await machine.mount(), await machine.mountAgain(true)]) {
+      expect(done.Response).to.include({ ReadOnly: true })
+      expect(done.Commit).to.equal(undefined)
+    }
+    const created = await machine.create('\\new')
+    expect(status(created.done)).to.equal('STATUS_MEDIA_WRITE_PROTECTED')
+    const root = await machine.create('\\')
+    expect(status(root.done)).to.equal('STATUS_SUCCESS')
+    await machine.end(root.File)
+    expect(machine.disk.equals(before)).to.equal(true)
+  })
+  it('does not mount what fails otherwise to take the mark', async () => {
+    const machine = new Machine(bareVolume(16))
+    await machine.executive.settle()
+    const answer = machine.executive.onNewRequest
+    machine.executive.onNewRequest = (packet) =>
+      packet.MajorFunction === IRP_MJ.IRP_MJ_WRITE ? { Status: NT_STATUS.STATUS_IO_DEVICE_ERROR } : answer?.(packet)
+    expect(status(await machine.mount())).to.equal('STATUS_IO_DEVICE_ERROR')
   })
 
   it('sends no commit with a failure, and works on after it', async () => {

@@ -196,7 +196,7 @@ describe('fatfs on volumes of mkfs.fat', () => {
     const fs = await mountImage(folder.mkfs(4 * MIB), { parked })
     await fs.writeFile('\\stay', pattern(5000, 1))
     await fs.writeFile('\\go', pattern(5000, 2))
-    parked.set('clean:1', Uint8Array.of(1))
+    parked.set('mount:1', Uint8Array.of(1))
     const going = await fs.open('\\go')
     await going.dispose()
     const before = Buffer.from(fs.disk)

@@ -105,6 +105,19 @@ describe('commands', function () {
       expect(disk.hash(`forest/branch/${name}`)).equal(hashOf(noise(1000, name)))
   })
 
+  it('refuse at once to change a disk that is opened :ro, and say nothing else', async function () {
+    disk = DiskImage.make(this, { fat: 32, bytes: 64 * MiB })
+    disk.put('ReadMe.txt', Buffer.from('first line\r\n'))
+    const before = hashOf(disk.raw())
+    system = await bootSystem({ disk: `ahci:${disk.path}:ro` })
+    await says('type ReadMe.txt', 'first line')
+    for (const line of ['copy ReadMe.txt Copy.txt', 'md New', 'ren ReadMe.txt Other.txt', 'del ReadMe.txt'])
+      await says(line, 'The disk is write-protected.')
+    await says('sync', '')
+    await end(1)
+    expect(hashOf(disk.raw())).equal(before)
+  })
+
   it('answer a mistake with a sentence and count it', async function () {
     disk = DiskImage.make(this, { fat: 16, bytes: 32 * MiB })
     disk.put('a.txt', Buffer.from('a'))

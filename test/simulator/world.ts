@@ -62,6 +62,8 @@ export interface WorldOptions {
   /** Another program for the image `diskbench`, which has no place of its own here. */
   readonly program?: Main
   readonly tap?: (message: Buffer) => void
+  /** The disk's medium is write-protected, as `--disk ahci:IMG:ro` makes it. */
+  readonly readOnly?: boolean
 }
 const DRIVERS = { pnp, pci, fatfs, i8042prt, kbdclass, disk: diskClass, storahci, mountmgr, partmgr }
 
@@ -98,7 +100,10 @@ export class World {
   constructor(options: WorldOptions) {
     this.seed = options.seed
     const manifest = manifestOf(options)
-    const image = (): DiskImage => this.tearing(memoryImage(options.disk.bytes))
+    const image = (): DiskImage => {
+      const { disk, readOnly = false } = options
+      return this.tearing({ ...memoryImage(disk.bytes), readOnly })
+    }
     this.sim = new Simulator({
       seed: options.seed,
       manifest,

@@ -1,9 +1,10 @@
 /**
  * IRP_MJ_FILE_SYSTEM_CONTROL and its neighbours: mount, lock, unlock, dismount, flush, shutdown.
  *
- *   mount(DriverObject, storage, rebind, Irp)   recognise, load, make the volume device, mark the volume dirty
- *   volumeControl(…)                            FSCTL_* of a volume handle
- *   markCleanStage(volume, begin)               undoes the dirty mark of a volume that was clean at its mount
+ *   mount(DriverObject, storage, rebind)   recognise and load; read-only where the medium refuses the dirty mark
+ *   parkMount(volume)                      what the next life must know of the mount
+ *   lock unlock dismount                   FSCTL_* of a volume handle
+ *   markCleanStage(volume, begin)          undoes the dirty mark of a volume that was clean at its mount
  *
  * Flushing is done without the volume's resource held: the Executive asks for extents while it writes.
  */
@@ -11,9 +12,11 @@ import * as nt from '#contracts/information'
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
+  AllocateCommonBuffer,
   CcFlushCache,
   type DEVICE_OBJECT,
   type DRIVER_OBJECT,
+  FreeCommonBuffer,
   FsOpenVolume,
   IoAllocateIrp,
   IoCallDriverSynchronous,
@@ -21,7 +24,7 @@ import {
   parkState,
 } from '#wdm'
 import type { Begin } from './create.ts'
-import { type Ccb, loadVolume, type Volume, type VolumeSeams } from './volume.ts'
+import { type Ccb, loadVolume, MOUNT, parkKeyOf, type Volume, type VolumeSeams } from './volume.ts'
 
 /** ntdddisk.h */
 const IOCTL_DISK_GET_LENGTH_INFO = nt.CTL_CODE(nt.FILE_DEVICE_DISK, 0x17, nt.METHOD_BUFFERED, nt.FILE_READ_ACCESS)
@@ -52,28 +55,55 @@ async function lengthOf(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT): Pr
   return Number(new DataView(output.buffer, output.byteOffset, 8).getBigUint64(0, true))
 }
 
-async function isReadOnly(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT): Promise<boolean> {
+async function saysReadOnly(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT): Promise<boolean> {
   if (storage.Characteristics & nt.FILE_READ_ONLY_DEVICE) return true
   const { Status } = await ask(DriverObject, storage, IOCTL_DISK_IS_WRITABLE, 0)
   return Status === NT_STATUS.STATUS_MEDIA_WRITE_PROTECTED
 }
+async function wasReadOnly(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT): Promise<boolean> {
+  const [state = 0] = await parkedState(DriverObject, parkKeyOf(storage, 'mount'))
+  return (state & MOUNT.readOnly) !== 0
+}
+/**
+ * Puts the boot sector's dirty mark on the disk, past every cache. A fixed disk cannot say that it is write-protected; it
+ * refuses a write. This one is harmless, and comes before anything depends on the answer.
+ */
+async function refusesMark(DriverObject: DRIVER_OBJECT, volume: Volume): Promise<boolean> {
+  const { StorageDevice, SectorSize } = volume.seams.storage
+  const buffer = AllocateCommonBuffer(DriverObject, SectorSize, SectorSize)
+  try {
+    buffer.bytes.set(await volume.markedBootSector())
+    const Parameters = { kind: 'Write', Length: SectorSize, Key: 0, ByteOffset: 0 } as const
+    const request = IoAllocateIrp(DriverObject, { MajorFunction: IRP_MJ.IRP_MJ_WRITE, Parameters }, { buffer })
+    const { Status } = await IoCallDriverSynchronous(StorageDevice, request)
+    if (Status === NT_STATUS.STATUS_MEDIA_WRITE_PROTECTED) return true
+    if (!NT_SUCCESS(Status)) throw new StatusError(Status)
+    return false
+  } finally {
+    FreeCommonBuffer(buffer)
+  }
+}
 
 export async function mount(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT, rebind: boolean): Promise<Volume> {
   const SectorSize = Math.max(storage.AlignmentRequirement, SECTOR_SIZE)
+  const readOnly = (await saysReadOnly(DriverObject, storage)) || (rebind && (await wasReadOnly(DriverObject, storage)))
   const seams: VolumeSeams = {
     storage: FsOpenVolume(DriverObject, storage, SectorSize),
-    readOnly: await isReadOnly(DriverObject, storage),
+    readOnly,
     systemTime: () => DriverObject.systemTime(),
     park: (key, state) => parkState(DriverObject, key, state),
     parked: (key) => parkedState(DriverObject, key),
   }
-  return loadVolume(seams, await lengthOf(DriverObject, storage), rebind)
+  const length = await lengthOf(DriverObject, storage)
+  const volume = await loadVolume(seams, length, rebind)
+  const settled = readOnly || rebind || !(await refusesMark(DriverObject, volume))
+  return settled ? volume : loadVolume({ ...seams, readOnly: true }, length, rebind)
 }
 
-/** What the next life must know of a volume that was clean when it was mounted. */
 export async function parkMount(volume: Volume): Promise<void> {
-  const state = volume.cleanAtMount && !volume.dismounted ? [1] : []
-  if (!volume.seams.readOnly) await volume.seams.park(volume.parkKey('clean'), new Uint8Array(state))
+  const { seams, cleanAtMount, dismounted } = volume
+  const state = (cleanAtMount ? MOUNT.clean : 0) | (seams.readOnly ? MOUNT.readOnly : 0)
+  await seams.park(volume.parkKey('mount'), dismounted ? new Uint8Array(0) : Uint8Array.of(state))
 }
 
 // ---------------------------------------------------------------- flush

@@ -50,6 +50,9 @@ export const VOLUME_ID = 1
 const DIRECTORIES_MAX = 64
 /** Byte 0x25 or 0x41 of the boot sector, bit 0. */
 const DIRTY_FLAG = 0x01
+/** Bits of the parked state 'mount'. */
+export const MOUNT = { clean: 1, readOnly: 2 } as const
+export const parkKeyOf = (storage: DEVICE_OBJECT, what: string): string => `${what}:${storage.handle}`
 
 export interface VolumeSeams {
   readonly storage: FS_VOLUME
@@ -95,10 +98,22 @@ export class Volume {
     this.bootFlags = dirtyOffset ? await this.readByte(dirtyOffset) : 0
     this.hasBackup = backupDirtyOffset > 0 && (await this.readByte(backupDirtyOffset)) === this.bootFlags
     const clean = !(this.bootFlags & DIRTY_FLAG) && (await this.fat.isMarkedClean())
-    this.cleanAtMount = clean || (rebind && (await this.seams.parked(this.parkKey('clean'))).byteLength > 0)
+    this.cleanAtMount = clean || (rebind && (await this.wasClean()))
     this.marked = rebind && !clean
     await this.fat.loadFsInfo(this.cleanAtMount)
     this.root = await this.loadDirectory(RootClus)
+  }
+  private async wasClean(): Promise<boolean> {
+    const [state = 0] = await this.seams.parked(this.parkKey('mount'))
+    return (state & MOUNT.clean) !== 0
+  }
+  /** The device's first sector, with the mark where the boot sector has a place for it. */
+  async markedBootSector(): Promise<Uint8Array> {
+    const { SectorSize } = this.seams.storage
+    const { dirtyOffset } = this.geometry
+    const sector = (await this.readMetadata(0, SectorSize)).slice()
+    if (dirtyOffset) sector[dirtyOffset] |= DIRTY_FLAG
+    return sector
   }
   private async readByte(offset: number): Promise<number> {
     const { BytsPerSec } = this.geometry
@@ -106,7 +121,7 @@ export class Volume {
     return (await this.readMetadata(sector, BytsPerSec))[offset - sector]
   }
   parkKey(what: string): string {
-    return `${what}:${this.seams.storage.StorageDevice.handle}`
+    return parkKeyOf(this.seams.storage.StorageDevice, what)
   }
 
   /** Whole sectors; FS_VOLUME takes those of the device, which are no larger. */
