@@ -54,7 +54,6 @@ export class Process {
   ended?: { cause: DeathCause; detail: string }
   /** Kernel ticks since it was heard last. */
   silent = 0
-  cpuAtSilence = 0
   messages = 0
   onLost?: () => void
   private readonly send: (message: Buffer) => void

@@ -56,6 +56,34 @@ describe('display', () => {
     expect(clock.pending()).to.equal(0)
   })
 
+  it('looks seldom at a picture that stands still, and often again once a register is written', async () => {
+    const { chip, clock, crtc, print } = bench()
+    const watch = async () => {
+      const { screen } = await chip.frame(0)
+      const seen: Frame[] = []
+      void chip.frame(screen.sequence).then((frame) => seen.push(frame))
+      await clock.advance(3000)
+      print(2, `at ${clock.now()}`)
+      await clock.advance(20)
+      expect(seen).to.deep.equal([])
+      return seen
+    }
+    const alone = await watch()
+    await clock.advance(250)
+    expect(alone).to.have.length(1)
+    const stirred = await watch()
+    print(2, 'was')
+    crtc(0x0c, 0)
+    expect(stirred).to.deep.equal([])
+    crtc(0x0a, 0x0d)
+    await clock.advance(0)
+    expect(stirred).to.have.length(1)
+    void chip.frame(stirred[0].screen.sequence).then((frame) => stirred.push(frame))
+    print(3, 'at work')
+    await clock.advance(16)
+    expect(stirred).to.have.length(2)
+  })
+
   it('never shows a start address of which only one byte was written', async () => {
     const { chip, crtc, start, print } = bench()
     start(240)

@@ -58,8 +58,11 @@ interface Viewer {
   show(frame: Frame): void
 }
 
-/** One refresh at 60 Hz: how long a change of memory alone may stay unseen. */
+/** One refresh at 60 Hz: how long a change of memory alone may stay unseen while the picture moves. */
 const REFRESH_MS = 16
+/** A monitor whose picture has stood still for a second is refreshed seldom: memory alone, unlike a register, says nothing. */
+const STILL_REFRESHES = 60
+const STILL_REFRESH_MS = 250
 /** Light grey on black, blank: what the BIOS clears the screen with. */
 const BLANK = [0x20, 0x07]
 
@@ -84,6 +87,8 @@ export class Vga implements Chip {
   private readonly scrollback = new Scrollback()
   private viewers: Viewer[] = []
   private refresh?: { cancel(): void }
+  /** Refreshes in a row that showed nothing new. */
+  private still = 0
   /** Memory and CRTC registers as last seen by a comparison. */
   private readonly seenMemory: Uint8Array
   private readonly seenCrtc = new Uint8Array(CRTC_MODE_3.length)
@@ -213,6 +218,7 @@ export class Vga implements Chip {
     if (index === CR.START_ADDRESS_HIGH || index === CR.CURSOR_LOCATION_HIGH) return
     this.latched.set(this.crtc)
     if (index === CR.START_ADDRESS_LOW) this.moveStart()
+    this.stir()
     this.look()
   }
 
@@ -237,13 +243,27 @@ export class Vga implements Chip {
     if (this.differs(since)) return Promise.resolve(this.frameSince(since))
     return new Promise((show) => {
       this.viewers.push({ since, show })
-      this.refresh ??= this.clock.alarm(REFRESH_MS, () => this.tick())
+      this.refresh ??= this.nextRefresh()
     })
+  }
+  private nextRefresh(): { cancel(): void } {
+    return this.clock.alarm(this.still < STILL_REFRESHES ? REFRESH_MS : STILL_REFRESH_MS, () => this.tick())
   }
   private tick(): void {
     this.refresh = undefined
+    const before = this.sequence
+    this.still++
     this.look()
-    if (this.viewers.length) this.refresh = this.clock.alarm(REFRESH_MS, () => this.tick())
+    if (this.sequence !== before) this.still = 0
+    if (this.viewers.length) this.refresh = this.nextRefresh()
+  }
+  /** Software is at work: its next change of memory is seen at the next refresh again. */
+  private stir(): void {
+    const slow = this.still >= STILL_REFRESHES
+    this.still = 0
+    if (!slow || !this.refresh) return
+    this.refresh.cancel()
+    this.refresh = this.nextRefresh()
   }
   /** Shows a change of the picture to whoever waits; while nobody does, nothing is compared. */
   private look(): void {
