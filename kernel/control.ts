@@ -1,5 +1,5 @@
 /**
- * The control socket: one JSON request a line, one JSON answer a line; for `neptune ps`, `caps`, `kill`, `trace` and tests.
+ * The control socket: one JSON request a line, one JSON answer a line; for `neptune ps`, `caps`, `kill`, `trace`, `check` and tests.
  *
  *   {id, op, …} → {id, ok: true, result} | {id, ok: false, error}
  *
@@ -13,6 +13,7 @@ import type { Span } from '../lib/sel4/tracer.ts'
 import { ASK } from '../lib/sel4/wire.ts'
 import { type Capability, rightNames } from './cspace.ts'
 import { processList } from './invocations.ts'
+import { checkInvariants } from './invariants/index.ts'
 import type { Kernel } from './kernel.ts'
 import { peerUser } from './peer.ts'
 import type { Process } from './process.ts'
@@ -138,6 +139,8 @@ async function perform(kernel: Kernel, request: Request): Promise<unknown> {
       return kill(kernel, request)
     case 'trace':
       return trace(kernel, request.ms)
+    case 'check':
+      return checkInvariants(kernel)
     case 'manifest':
       return kernel.manifest
     case 'maskIrq':
@@ -145,7 +148,7 @@ async function perform(kernel: Kernel, request: Request): Promise<unknown> {
     case 'shutdown':
       return kernel.pressPowerButton(0, 'asked to stop')
     default:
-      throw new Error(`no operation ${request.op}: ps caps kill trace manifest maskIrq shutdown`)
+      throw new Error(`no operation ${request.op}: ps caps kill trace check manifest maskIrq shutdown`)
   }
 }
 interface Guard {

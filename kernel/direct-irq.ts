@@ -56,6 +56,10 @@ export class DirectIrqs {
       return
     direct.session = this.kernel.sessions.openIrq(device.process, device.irqs.indexOf(irq), direct.binding)
   }
+  /** What the dead had bound; its sessions are closed with it. */
+  forget(process: Process): void {
+    for (const [irq, { binding }] of this.bindings) if (binding.process === process) this.bindings.delete(irq)
+  }
   /** A vector of one device that is there; what several share goes through the kernel. */
   private deviceOf(irq: Irq): Device | undefined {
     const devices = [...this.kernel.machine.devices.values()].filter((device) => device.irqs.includes(irq))

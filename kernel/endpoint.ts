@@ -100,7 +100,7 @@ export class Endpoint implements KernelObject {
     if (receiver) return this.meet(sender, receiver)
     if (!blocks) return sender.taken()
     this.senders.push(sender)
-    sender.thread.block({ leave: () => this.leave(sender), restart: () => sender.restart() })
+    sender.thread.block({ on: this, leave: () => this.leave(sender), restart: () => sender.restart() })
   }
   /** False: nobody was there, and it did not wait. */
   receive(receiver: Receiver, blocks: boolean): boolean {
@@ -114,7 +114,7 @@ export class Endpoint implements KernelObject {
       this.meet(sender, receiver)
     } else if (blocks) {
       this.waiting.push(receiver)
-      receiver.thread.block({ leave: () => this.leave(receiver), restart: () => receiver.restart() })
+      receiver.thread.block({ on: this, leave: () => this.leave(receiver), restart: () => receiver.restart() })
       receiver.thread.bound?.overhear(receiver, () => this.leave(receiver))
     }
     return sender !== undefined || blocks

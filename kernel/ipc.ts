@@ -20,6 +20,7 @@ import { Endpoint, type Message, mayBeAnswered, type Receiver, type Sender } fro
 import { capFault, raise } from './fault.ts'
 import type { Kernel } from './kernel.ts'
 import { Notification } from './notification.ts'
+import type { Process } from './process.ts'
 import { Reply } from './reply.ts'
 import type { Tcb } from './tcb.ts'
 
@@ -160,13 +161,19 @@ function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unkno
   }
   return new Promise((resolve, reject) => {
     const waiter = {
-      process: thread.process,
+      process: thread.process as Process,
+      thread,
       deliver: (word: number) => {
         thread.unblock()
         resolve(heard(word))
       },
+      withdraw: () => thread.withdraw(),
     }
-    thread.block({ leave: () => notification.leave(waiter), restart: () => reject(new Sel4Error('restart')) })
+    thread.block({
+      on: notification,
+      leave: () => notification.leave(waiter),
+      restart: () => reject(new Sel4Error('restart')),
+    })
     notification.wait(waiter)
   })
 }

@@ -1,15 +1,31 @@
 /** Interrupts: edges latch, levels stay masked until acknowledged, shared lines are one. */
 import { expect } from 'chai'
 import { Irq, type Trigger } from './irq.ts'
-import { Notification } from './notification.ts'
+import { Notification, type Waiter } from './notification.ts'
+import type { Process } from './process.ts'
+
+const waiter = (words: number[]): Waiter => ({
+  process: {} as Process,
+  deliver: (word) => words.push(word),
+  withdraw: () => words.push(-1),
+})
 
 function wired(trigger: Trigger): { irq: Irq; words: number[]; listen: () => void } {
   const irq = new Irq(1, 5, trigger)
   const notification = new Notification(2)
   const words: number[] = []
   irq.bind(notification, 4)
-  return { irq, words, listen: () => notification.wait({ process: null, deliver: (word) => words.push(word) }) }
+  return { irq, words, listen: () => notification.wait(waiter(words)) }
 }
+describe('Notification', () => {
+  it('tells who waits for it that it is gone', () => {
+    const words: number[] = []
+    const notification = new Notification(1)
+    notification.wait(waiter(words))
+    notification.destroy()
+    expect(words).to.deep.equal([-1])
+  })
+})
 describe('Irq', () => {
   it('an edge nobody waits for latches in the word', () => {
     const { irq, words, listen } = wired('edge')
@@ -48,7 +64,7 @@ describe('Irq', () => {
     irq.raise('a')
     const later = new Notification(3)
     irq.bind(later, 1)
-    later.wait({ process: null, deliver: (word) => words.push(word) })
+    later.wait(waiter(words))
     expect(words).to.deep.equal([4, 1])
   })
 })

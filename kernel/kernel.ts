@@ -19,7 +19,7 @@ import {
   WORD_BITS,
 } from '#contracts/sel4'
 import type { Birth, DeathReport, ManifestView } from '../lib/sel4/api.ts'
-import { Sel4Error } from '../lib/sel4/api.ts'
+import { SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { BootInfo, MemoryExtent } from '../lib/sel4/transport.ts'
 import {
   ASK,
@@ -342,16 +342,16 @@ export class Kernel {
     throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
   }
   private wait(process: Process, message: Buffer): void {
-    const sequence = sequenceOf(message)
-    const cptr = sessionOf(message)
+    const [sequence, cptr] = [sequenceOf(message), sessionOf(message)]
+    const refuse = (code: number) => process.tell(encode(KIND.NOTIFY, FLAG.ERROR, code, cptr, sequence, null))
+    const deliver = (word: number, context: TraceContext | undefined) =>
+      process.tell(encode(KIND.NOTIFY, 0, word, cptr, sequence, null, context))
     try {
       const { object } = this.notificationAt(process, cptr, RIGHT.read)
-      const deliver = (word: number, context: TraceContext | undefined) =>
-        process.tell(encode(KIND.NOTIFY, 0, word, cptr, sequence, null, context))
-      object.wait({ process, deliver })
+      object.wait({ process, deliver, withdraw: () => refuse(SEL4_ERROR.seL4_InvalidCapability) })
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error
-      process.tell(encode(KIND.NOTIFY, FLAG.ERROR, error.code, cptr, sequence, null))
+      refuse(error.code)
     }
   }
   signal(process: Process, cptr: number, context: TraceContext | undefined): void {
@@ -379,6 +379,7 @@ export class Kernel {
     init.device?.detach()
     const reborn = !this.stopping && this.willRestart(process)
     for (const endpoint of process.receivesOn) endpoint.lose(process, reborn)
+    this.machine.deafen(process)
     const report: DeathReport = {
       name,
       generation: init.generation,
@@ -401,6 +402,8 @@ export class Kernel {
       if (!isGone(cap)) remove(cap)
     }
     for (const thread of process.threads.values()) thread.release()
+    process.init.vspace.abandon()
+    this.directIrqs.forget(process)
     this.machine.forget(process)
   }
   private willRestart({ name, init }: Process): boolean {

@@ -165,6 +165,9 @@ export class Machine {
   forget(process: Process): void {
     for (const cap of this.shares.get(process) ?? []) if (!isGone(cap)) remove(cap)
     this.shares.delete(process)
+  }
+  /** A signal is not given to the dead: who else waits for it shall have it. */
+  deafen(process: Process): void {
     for (const notification of this.notifications) notification.forget(process)
   }
 }

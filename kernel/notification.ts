@@ -6,11 +6,16 @@
 import type { TraceContext } from '../lib/sel4/wire.ts'
 import type { KernelObject, Region } from './cspace.ts'
 import type { Receiver } from './endpoint.ts'
+import type { Process } from './process.ts'
 import type { Tcb } from './tcb.ts'
 
 export interface Waiter {
-  readonly process: unknown
+  readonly process: Process
+  /** Absent: the process's runtime waits. */
+  readonly thread?: Tcb
   deliver(word: number, context: TraceContext | undefined): void
+  /** There is nothing to wait for any more. */
+  withdraw(): void
 }
 export class Notification implements KernelObject {
   readonly type = 'Notification'
@@ -63,7 +68,7 @@ export class Notification implements KernelObject {
   leave(waiter: Waiter): void {
     this.waiters = this.waiters.filter((other) => other !== waiter)
   }
-  forget(process: unknown): void {
+  forget(process: Process): void {
     this.waiters = this.waiters.filter((waiter) => waiter.process !== process)
   }
 
@@ -86,6 +91,7 @@ export class Notification implements KernelObject {
   }
   destroy(): void {
     this.unbind()
+    for (const waiter of this.waiters.splice(0)) waiter.withdraw()
     this.gone()
   }
 }

@@ -18,6 +18,8 @@ import type { VSpace } from './vspace.ts'
 
 /** A system call that waits. */
 export interface Wait {
+  /** In whose queue; absent: it waits for an answer. */
+  readonly on?: KernelObject
   /** Takes it out of the object's queue. */
   leave(): void
   /** Answers that it was withdrawn: the thread makes it again when it is resumed. */

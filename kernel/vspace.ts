@@ -77,8 +77,10 @@ export class VSpace implements KernelObject {
     this.mappings.push({ cap, virtualAddress })
     return { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress }
   }
-  mapped(): readonly { vaddr: number; cap: Capability }[] {
-    return [...this.pages].map(([vaddr, cap]) => ({ vaddr, cap }))
+  /** Its process is dead: nobody sees what is mapped. */
+  abandon(): void {
+    this.process = undefined
+    this.mappings.length = 0
   }
 
   // ------------------------------------------------------------ paging structures

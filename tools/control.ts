@@ -9,7 +9,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { UserError } from './user-error.ts'
 
-export type ControlOp = 'ps' | 'caps' | 'kill' | 'trace' | 'manifest' | 'maskIrq' | 'shutdown'
+export type ControlOp = 'ps' | 'caps' | 'kill' | 'trace' | 'check' | 'manifest' | 'maskIrq' | 'shutdown'
 interface Answer {
   readonly ok: boolean
   readonly result?: unknown

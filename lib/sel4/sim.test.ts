@@ -3,6 +3,7 @@ import { KeyboardCable } from '#contracts/machine'
 import { expect } from 'chai'
 import type { ManifestFiles } from '../../kernel/manifest/files.ts'
 import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
+import { expectInvariants } from '../../test/support/invariants.ts'
 import type { Main } from './api.ts'
 import { Simulator } from './sim.ts'
 import type { Span } from './tracer.ts'
@@ -31,9 +32,12 @@ const launch = {
   root: { image: 'executive', banks: ['drivers'] },
   images: { client: { image: 'client', arena: '2 MiB', bank: 'drivers' } },
 }
+/** Each is judged when its test is over. */
+const simulated: Simulator[] = []
 function simulate(seed: number, images: Record<string, Main>): Simulator {
   const manifest = parseManifest('launch.json', JSON.stringify(launch), files)
   const sim = new Simulator({ seed, manifest, view: viewOf(manifest), images: { ...QUIET, ...images } })
+  simulated.push(sim)
   sim.boot()
   return sim
 }
@@ -48,6 +52,9 @@ const chip: Main = async (env) => {
 const QUIET: Record<string, Main> = { chip, panel: async () => {}, executive: async () => {}, client: async () => {} }
 
 describe('simulator', () => {
+  afterEach(async () => {
+    for (const sim of simulated.splice(0)) if (!sim.ended) await expectInvariants(sim, `seed ${sim.options.seed}`)
+  })
   it('answers every call in order or says that the server died, wherever it is killed', async () => {
     for (let seed = 1; seed <= 60; seed++) {
       const outcomes: (number | string)[] = []
@@ -168,6 +175,30 @@ describe('simulator', () => {
     expect(served.length).to.be.greaterThan(2)
     const joined = served.filter((one) => calls.some(({ trace, span }) => trace === one.trace && span === one.parent))
     expect(joined.length).to.be.greaterThan(served.length - 2)
+  })
+  it('gives no signal to the dead while another waits', async () => {
+    const heard: string[] = []
+    const executive: Main = async ({ root }) => {
+      const notification = await root!.notification()
+      const caps = { bell: { from: notification } }
+      for (const instance of ['first', 'second'])
+        await root!.spawn({ image: 'client', instance, birth: 'fresh', caps, arenaBytes: 0, config: {} })
+      await root!.spawn({ image: 'client', instance: 'ringer', birth: 'fresh', caps, arenaBytes: 0, config: {} })
+    }
+    let ring = () => {}
+    const client: Main = async ({ name, sel4, caps, clock }) => {
+      if (name === 'ringer') return void (ring = () => void sel4.signal(caps.bell))
+      await clock.sleep(name === 'first' ? 10 : 20)
+      await sel4.wait(caps.bell)
+      heard.push(name)
+    }
+    const sim = simulate(2, { executive, client })
+    await sim.run(50)
+    sim.kill('first')
+    await sim.runUntil(() => !sim.kernel.processes.get('first')?.alive)
+    ring()
+    await sim.run(50)
+    expect(heard).to.deep.equal(['second'])
   })
   it("revoke returns when no descendant works, and frees a dead child's memory", async () => {
     for (let seed = 1; seed <= 30; seed++) {

@@ -1,9 +1,11 @@
 /** The conformance cases by their public names: in the simulator, between real processes, and there on the slow path. */
 import { expect } from 'chai'
+import { checkInvariants, type Findings } from '../../kernel/invariants/index.ts'
 import type { ManifestFiles } from '../../kernel/manifest/files.ts'
 import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import { Simulator } from '../../lib/sel4/sim.ts'
 import { System } from '../kernel/system.ts'
+import { expectInvariants } from '../support/invariants.ts'
 import { CASES, helper, tester } from './cases/index.ts'
 import { CHIP, chip, HELPER, LAUNCH } from './system.ts'
 
@@ -22,8 +24,18 @@ async function simulated(slowpath: boolean): Promise<Outcomes> {
   const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
   const sim = new Simulator({ seed: 7, manifest, view: viewOf(manifest), images: { tester, helper, chip } })
   sim.boot()
-  await sim.runUntil(() => sim.said('tester', 'done').length > 0 || sim.ended !== undefined, 400_000)
+  let judged = 0
+  const done = () => {
+    const cases = sim.said('tester', 'case')
+    for (; judged < cases.length; judged++) broken(checkInvariants(sim.kernel), cases[judged].fields as Outcome)
+    return sim.said('tester', 'done').length > 0 || sim.ended !== undefined
+  }
+  await sim.runUntil(done, 400_000)
+  await expectInvariants(sim)
   return byCase(sim.said('tester', 'case').map(({ fields }) => fields as Outcome))
+}
+function broken({ broken }: Findings, after: Outcome): void {
+  if (broken.length) throw new Error(`after ${after.case}: ${broken.join('\n')}`)
 }
 const image = (name: string, from: string) =>
   `import { start } from './lib/sel4/start.ts'\nimport { ${name} } from './test/conformance/${from}.ts'\nstart(${name})`
@@ -39,6 +51,7 @@ async function real(slowpath: boolean): Promise<Outcomes> {
   })
   try {
     await system.until('tester', 'done', 1, 60_000)
+    broken((await system.control({ op: 'check' })) as Findings, { case: 'all of them', error: null })
     return byCase(system.lines('tester').filter(({ msg }) => msg === 'case') as unknown as Outcome[])
   } finally {
     await system.stop()

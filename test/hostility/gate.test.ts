@@ -8,6 +8,7 @@ import { seededRandom } from '../../lib/sel4/fake.ts'
 import { Simulator } from '../../lib/sel4/sim.ts'
 import { encode, KIND } from '../../lib/sel4/wire.ts'
 import { CHIP, chip, HELPER, LAUNCH } from '../conformance/system.ts'
+import { expectInvariants } from '../support/invariants.ts'
 import { scaled } from '../support/scale.ts'
 
 const SEED = 11
@@ -60,6 +61,7 @@ describe('the gate under noise', function () {
       if (victim?.state === 'running') sim.kernel.onMessage(victim.init.token, noise())
       if (sent % 50 === 0 || victim?.state !== 'running') await sim.run(3)
     }
+    await expectInvariants(sim)
     const before = served
     await sim.run(100)
     expect(sim.ended).to.equal(undefined)

@@ -196,6 +196,8 @@ describe('watching a running system', function () {
       expect({ code, out }).deep.equal({ code: 2, out: '' })
       expect(err).match(/^neptune: there is no process nobody; there are: .*\bstorahci\b.*\n$/)
     }
+    const checked = await neptune('check', '--run', system.run)
+    expect(checked).deep.equal({ code: 0, out: 'every invariant holds\n', err: '' })
     expect(await system.shutdown()).deep.equal({ code: 0, signal: null })
     const late = await neptune('ps', '--run', system.run)
     expect(late).deep.equal({ code: 2, out: '', err: `neptune: no system is running in ${system.run}\n` })

@@ -8,6 +8,8 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { seededRandom } from '#sel4/fake'
+import { checkInvariants } from '../../kernel/invariants/index.ts'
+import { expectInvariants } from '../support/invariants.ts'
 import { ImageFolder, toolPath } from '../fat/oracles.ts'
 import { type Disk, FatReader, type FatType, makeDisk, patternOf, volumeOf } from './volume.ts'
 import { Stopped, World, type WorldOptions } from './world.ts'
@@ -188,6 +190,7 @@ async function settled(world: World): Promise<void> {
   await world.until(quiet, 'everything is settled')
   await world.quiet(1500)
   await world.until(quiet, 'everything is settled again')
+  await expectInvariants(world.sim)
 }
 function freeMemory(world: World): number {
   const untyped = world.sim.kernel.machine.untypeds.get('drivers')?.object as unknown as { available(): number }
@@ -266,8 +269,8 @@ export async function crash(seed: number): Promise<{ events: number }> {
     if (!(error instanceof Stopped))
       throw error instanceof CaseError ? error : fail((error as Error).stack ?? String(error))
   }
-  const wrong = judgeCrash(disk, kept, steps.slice(at))
-  if (wrong.length > 0) throw fail(`the disk: ${wrong.join('; ')}`)
+  const wrong = [...checkInvariants(world.sim.kernel).broken, ...judgeCrash(disk, kept, steps.slice(at))]
+  if (wrong.length > 0) throw fail(`kernel or disk: ${wrong.join('; ')}`)
   return { events: world.events }
 }
 class Stop {

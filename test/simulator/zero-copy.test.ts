@@ -5,6 +5,7 @@
 import { expect } from 'chai'
 import { attributes, type NativeProcess, nativeMain } from '#ntdll'
 import { FILE_NO_INTERMEDIATE_BUFFERING, FILE_SYNCHRONOUS_IO_NONALERT, SYNCHRONIZE } from '#contracts/information'
+import { expectInvariants } from '../support/invariants.ts'
 import { makeDisk, patternOf } from './volume.ts'
 import { World } from './world.ts'
 
@@ -73,6 +74,7 @@ describe('a direct read', function () {
     expect(world.ex!.env.copied).deep.equal(before)
     expect(seen.messages).greaterThan(messages)
     expect(seen.canaries).equal(0)
+    await expectInvariants(world.sim)
   })
 
   it('is told from a cached read, which copies once', async () => {

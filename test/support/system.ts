@@ -197,8 +197,15 @@ export class System {
     )
   }
 
-  /** Ends stdin, so that the panel types `shutdown` after the last line. */
+  /** Sentences about the kernel that are not true; none, too, when there is no kernel to answer. */
+  async broken(): Promise<readonly string[]> {
+    const found = (await callControl(this.run, 'check').catch(() => undefined)) as { broken: string[] } | undefined
+    return found?.broken ?? []
+  }
+  /** Ends stdin, so that the panel types `shutdown` after the last line. The kernel must be sound before. */
   async shutdown(): Promise<Ended> {
+    const broken = await this.broken()
+    if (broken.length > 0) throw new Error(broken.join('\n'))
     this.seen = [...this.seen, ...this.processes()]
     this.launcher.stdin?.end()
     const late = new Promise<never>((_, reject) =>

@@ -1,13 +1,14 @@
 /**
  * The `neptune` command: one program, a subcommand per thing a person wants of a system.
  *
- * boot and run start one (this process is then its launcher); ps, caps, kill and trace talk to a running one through its
+ * boot and run start one (this process is then its launcher); ps, caps, kill, trace and check talk to a running one through its
  * run directory. A mistake of the user's is one sentence on stderr and exit code 2.
  */
 import { Command, CommanderError } from 'commander'
 import { errorCode, UserError } from '../user-error.ts'
 import { type BootOptions, boot } from './boot.ts'
-import { caps, compose, kill, ps, trace } from './talk.ts'
+import type { RunOption } from './running.ts'
+import { caps, check, compose, kill, ps, trace } from './talk.ts'
 
 const say = (sentence: string) => process.stderr.write(`neptune: ${sentence}\n`)
 
@@ -21,7 +22,7 @@ function program(finish: (code: number) => void): Command {
     .showHelpAfterError(false)
     .addHelpText('after', EXAMPLES)
   addBootCommands(neptune, finish)
-  addTalkCommands(neptune)
+  addTalkCommands(neptune, finish)
   addTools(neptune, finish)
   return neptune
 }
@@ -58,7 +59,7 @@ const once = (flag: string) => (value: string, before: string | undefined) => {
   return value
 }
 
-function addTalkCommands(neptune: Command): void {
+function addTalkCommands(neptune: Command, finish: (code: number) => void): void {
   const withRun = (command: Command) =>
     command.option('--run <directory>', 'the run directory of the system meant; without it, the one started last')
   withRun(neptune.command('ps'))
@@ -76,6 +77,11 @@ function addTalkCommands(neptune: Command): void {
     .option('--out <file>', 'where to write it', 'trace.json')
     .option('--ms <milliseconds>', 'for how long', '1000')
     .action(trace)
+  withRun(neptune.command('check'))
+    .description(
+      "judge the running kernel's invariants: one line when all hold, else each that does not and exit code 1",
+    )
+    .action(async (options: RunOption) => finish(await check(options)))
 }
 function addTools(neptune: Command, finish: (code: number) => void): void {
   neptune

@@ -1,5 +1,5 @@
 /**
- * Commands that talk to a running system through its run directory: ps, caps, kill, trace; and compose, which only reads.
+ * Commands that talk to a running system through its run directory: ps, caps, kill, trace, check; and compose, which only reads.
  */
 import fs from 'node:fs'
 import os from 'node:os'
@@ -158,6 +158,25 @@ function remarks(seen: readonly Seen[], out: string): string[] {
     ...(full.length > 0 ? [`spans for which there was no room: ${full.join(' ')}; a shorter --ms shows all`] : []),
     `wrote ${count} spans to ${out}; open it at ui.perfetto.dev`,
   ]
+}
+
+/** Burials and closings end in some tens of milliseconds; a busy machine takes longer. */
+const REST_MS = 2000
+const LOOK_AGAIN_MS = 50
+/** What holds only at rest is judged when it rests; in a system that never does, the rest is. */
+export async function check(options: RunOption): Promise<number> {
+  const run = runningSystem(options)
+  const ask = async () => (await callControl(run, 'check')) as { quiet: boolean; broken: string[] }
+  let found = await ask()
+  for (let waited = 0; !found.quiet && !found.broken.length && waited < REST_MS; waited += LOOK_AGAIN_MS) {
+    await sleep(LOOK_AGAIN_MS)
+    found = await ask()
+  }
+  const { quiet, broken } = found
+  print(
+    broken.length ? broken.join('\n') : `every invariant holds${quiet ? '' : ' (never at rest: some were not judged)'}`,
+  )
+  return broken.length ? 1 : 0
 }
 
 export function compose(options: { manifest?: string; out?: string }): void {
