@@ -85,6 +85,7 @@ describe('fields', () => {
     refuses(ARRAY(UCHAR, 2), [1, 2, 3], [256], {}, 'ab')
     refuses(POINT, [1], [1, null, 3], [], {}, null, { X: 1, Y: null })
     refuses(SHAPE, [2, []], [0, [[1]]], [1, [[1, null]]], ['Dot', [[1, null]]], [0])
+    refuses(SHAPE, ...[-1, 0.5, '0', 'length', '__proto__', null].map((number) => [number, [[1, null]]]))
   })
   it('never let an arbitrary message through as something it is not', () => {
     for (const field of [ALL, SERVER_PACKET, DRIVER_PACKET] as Field<unknown>[]) {

@@ -9,7 +9,6 @@
  * Alignment is natural in both models, as NT's compilers have it: LARGE_INTEGER on 8 bytes even where a pointer has 4.
  * Integers of 64 bits that a number cannot hold exactly are refused, never rounded. Never reads or writes outside the struct.
  */
-import Type from 'typebox'
 import { type CType, type Field, type Fields, MalformedError, type Struct, type ValueOf } from './field.ts'
 
 /** Bits of a pointer. */
@@ -36,7 +35,7 @@ export const WCHARS = (count: number): Field<string> => {
   const field: FixedArray<string> = {
     kind: `WCHARS(${count})`,
     c: 'none',
-    schema: Type.String({ maxLength: count }),
+    check: (wire) => typeof wire === 'string' && wire.length <= count,
     elements: { count, size: 2 },
   }
   return field
@@ -46,10 +45,7 @@ export const UCHARS = (count: number): Field<Uint8Array> => {
   const field: FixedArray<Uint8Array> = {
     kind: `UCHARS(${count})`,
     c: 'none',
-    schema: Type.Refine(
-      Type.Unsafe<Uint8Array>({}),
-      (value: unknown) => value instanceof Uint8Array && value.byteLength <= count,
-    ),
+    check: (wire) => wire instanceof Uint8Array && wire.byteLength <= count,
     elements: { count, size: 1 },
   }
   return field
@@ -59,7 +55,7 @@ export const UCHARS = (count: number): Field<Uint8Array> => {
  * A point in time: 100 ns units since 1601. Today's are beyond the safe integers: a number holds them to 1.6 µs, and every
  * time of a FAT entry (multiples of 10 ms) exactly. So it is rounded where another LARGE_INTEGER would be refused.
  */
-export const SYSTEM_TIME: Field<number> = { kind: 'SYSTEM_TIME', c: 'i64', schema: Type.Number() }
+export const SYSTEM_TIME: Field<number> = { kind: 'SYSTEM_TIME', c: 'i64', check: Number.isFinite }
 
 const SCALAR_SIZE: Record<Exclude<CType, 'none' | 'pointer'>, number> = {
   u8: 1,
