@@ -61,15 +61,16 @@ export class OsHost implements Host {
   start({ name, image, token, terminal, heapBytes }: StartRequest): number {
     const { run, bundle } = this.options
     const log = openSync(join(run, 'log', `${name}.log`), 'a', 0o600)
-    const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG } = process.env
+    const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG, NEPTUNE_NODE_OPTIONS } = process.env
     const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
+    const options = NEPTUNE_NODE_OPTIONS ? NEPTUNE_NODE_OPTIONS.split(' ') : []
     const boot = JSON.stringify({ run, token, parent: process.pid })
     // The string extractor costs a fifth of an image's start and our strings are short.
     const plain = { MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true' }
     const env = { PATH, NEPTUNE_LOG, ...plain, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
     try {
-      const child = spawn(process.execPath, [...heap, '--enable-source-maps', bundle(image)], {
+      const child = spawn(process.execPath, [...heap, ...options, '--enable-source-maps', bundle(image)], {
         env,
         stdio: [...stdio],
         cwd: run,
