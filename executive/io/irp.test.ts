@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { IRP_MJ, NOTIFY } from '#contracts/wdm'
+import { IRP_MJ, NOTIFY, PULLS_MAX } from '#contracts/wdm'
 import { NT_STATUS } from '#rtl'
 import { type Behaviour, type FakeDriver, type Request, World } from './io-support.ts'
 
@@ -208,6 +208,10 @@ describe('lies', () => {
         Buffer: { kind: 'Arena', Address: 16, Length: 512 },
         OutputLength: 0,
       }),
+    'parks more pulls than it may': (driver) => {
+      for (let i = 0; i <= PULLS_MAX; i++)
+        void driver.services.WdmRequestIoPackets({ Packets: [], Wait: true }, driver.caller)
+    },
   }
   for (const [what, lie] of Object.entries(lies)) {
     it(`ends a driver that ${what}`, async () => {

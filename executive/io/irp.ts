@@ -61,9 +61,8 @@ export interface IrpResult {
 }
 type Commit = Of<typeof COMMIT>
 
-/** One driver's view of an IRP. */
-export interface Level extends Delivery {
-  readonly driver: DriverObject
+/** What a driver is asked of an IRP. */
+interface View {
   readonly device: DeviceObject
   readonly major: number
   readonly minor: number
@@ -72,16 +71,41 @@ export interface Level extends Delivery {
   /** Part of the IRP's buffer it sees. */
   readonly offset: number
   readonly length: number
-  notify: number
+}
+/** One driver's view of an IRP. */
+export class Level implements View, Delivery {
+  readonly driver: DriverObject
+  readonly device: DeviceObject
+  readonly major: number
+  readonly minor: number
+  readonly flags: number
+  readonly parameters: Parameters
+  readonly offset: number
+  readonly length: number
+  notify = 0
   /** It forwarded the IRP and waits for notice. */
-  waiting: boolean
+  waiting = false
   /** Its driver died while it waited. */
-  orphaned: boolean
+  orphaned = false
+  sent = false
+  recalled = false
   /** The driver's life the packet was queued for. */
-  life: number
-  context: { leave(): void } | undefined
+  life = 0
+  context: { leave(): void } | undefined = undefined
   /** What made it, while somebody watches. */
   readonly trace: TraceContext | undefined
+
+  constructor(driver: DriverObject, view: View, trace: TraceContext | undefined) {
+    this.driver = driver
+    this.device = view.device
+    this.major = view.major
+    this.minor = view.minor
+    this.flags = view.flags
+    this.parameters = view.parameters
+    this.offset = view.offset
+    this.length = view.length
+    this.trace = trace
+  }
 }
 export class Irp {
   readonly id: number
@@ -235,11 +259,7 @@ export class IrpTable {
   }
 
   // ---------------------------------------------------------------- down
-  private push(
-    irp: Irp,
-    view: Pick<Level, 'device' | 'major' | 'minor' | 'flags' | 'parameters' | 'offset' | 'length'>,
-    driver = view.device.driver,
-  ): void {
+  private push(irp: Irp, view: View, driver = view.device.driver): void {
     const { device } = view
     if (device.removed || !driver.accepting) {
       this.unwind(irp, result(statusOfRemoved(irp, device, driver)))
@@ -249,18 +269,7 @@ export class IrpTable {
       this.unwind(irp, result(NT_STATUS.STATUS_INVALID_DEVICE_REQUEST))
       return
     }
-    const level: Level = {
-      ...view,
-      trace: this.trace?.current(),
-      driver,
-      notify: 0,
-      waiting: false,
-      orphaned: false,
-      sent: false,
-      recalled: false,
-      life: 0,
-      context: undefined,
-    }
+    const level = new Level(driver, view, this.trace?.current())
     irp.levels.push(level)
     driver.irps.set(irp.id, irp)
     this.deadlines.arm(irp, irp.request.deadlineMs ?? patienceOf(device, view.major))
@@ -319,14 +328,6 @@ export class IrpTable {
     }
     const device = this.ex.io.deviceByHandle(packet.Device)
     const hasBuffer = irp.request.mdl !== undefined
-    const view = {
-      major: packet.MajorFunction,
-      minor: packet.MinorFunction,
-      flags: packet.Flags,
-      parameters: packet.Parameters,
-      offset: hasBuffer ? level.offset + packet.BufferOffset : 0,
-      length: hasBuffer ? packet.BufferLength : 0,
-    }
     if (!wantsAny(packet.Notify)) this.pop(irp)
     else {
       level.notify = packet.Notify
@@ -336,7 +337,15 @@ export class IrpTable {
       this.unwind(irp, result(NT_STATUS.STATUS_DEVICE_REMOVED))
       return
     }
-    this.push(irp, { device, ...view })
+    this.push(irp, {
+      device,
+      major: packet.MajorFunction,
+      minor: packet.MinorFunction,
+      flags: packet.Flags,
+      parameters: packet.Parameters,
+      offset: hasBuffer ? level.offset + packet.BufferOffset : 0,
+      length: hasBuffer ? packet.BufferLength : 0,
+    })
     if (irp.cancelled || irp.timedOut) this.sendCancel(irp)
   }
   // ---------------------------------------------------------------- up

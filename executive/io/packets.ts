@@ -1,7 +1,7 @@
 /**
- * What a driver is to be told, in order, and the pull it parks until there is something.
+ * What a driver is to be told, in order, and the pulls it parks until there is something.
  *
- *   send(packet)     into the answer of the parked pull, in this turn, with whatever else the turn brings
+ *   send(packet)     into the answer of the oldest parked pull, in this turn, with whatever else the turn brings
  *   mention(packet)  with the next batch that goes anyway, or when MENTIONS_MAX of them wait
  *   pull(wait)       a batch: at most PACKETS_MAX, and never more bytes than a message may have
  *   hold() / flow()  while a driver comes back, only urgent packets (the replay) pass; the rest keeps its order
@@ -10,7 +10,6 @@
  * Knows nothing of IRPs but whether a request was taken back before it was delivered.
  */
 import { PACKETS_MAX, type ServerPacket } from '#contracts/wdm'
-import { StatusError } from '#rtl'
 
 /** A request on its way: marked when it goes out, or called back before. */
 export interface Delivery {
@@ -32,15 +31,15 @@ export class PacketQueue {
   private outbox: Entry[] = []
   private held: Entry[] = []
   private mentions: ServerPacket[] = []
-  private wake: (() => void) | undefined
-  private life = 0
+  private pulls: ((batch: ServerPacket[]) => void)[] = []
+  private answering = false
   private holding = false
 
   get length(): number {
     return this.outbox.length + this.held.length
   }
-  get parked(): boolean {
-    return this.wake !== undefined
+  get parked(): number {
+    return this.pulls.length
   }
   send(packet: ServerPacket, delivery?: Delivery, urgent = false): void {
     if (this.holding && !urgent) {
@@ -48,11 +47,11 @@ export class PacketQueue {
       return
     }
     this.outbox.push({ packet, delivery })
-    this.wake?.()
+    this.answerSoon()
   }
   mention(packet: ServerPacket): void {
     this.mentions.push(packet)
-    if (this.mentions.length >= MENTIONS_MAX) this.wake?.()
+    if (this.mentions.length >= MENTIONS_MAX) this.answerSoon()
   }
   hold(): void {
     this.holding = true
@@ -60,31 +59,32 @@ export class PacketQueue {
   flow(): void {
     this.holding = false
     this.outbox.push(...this.held.splice(0))
-    if (this.outbox.length > 0) this.wake?.()
+    this.answerSoon()
   }
   reset(): void {
     this.outbox = []
     this.held = []
     this.mentions = []
-    this.life++
     // A pull of the dead process is never answered.
-    this.wake = undefined
+    this.pulls = []
   }
 
-  /** A second pull while one is parked is the driver's fault: STATUS_INVALID_PARAMETER. */
-  async pull(wait: boolean): Promise<ServerPacket[]> {
-    if (wait && this.wake) throw new StatusError('STATUS_INVALID_PARAMETER', 'two pulls at once')
-    const { life } = this
-    let batch = this.take()
-    while (wait && batch.length === 0 && life === this.life) {
-      await new Promise<void>((resolve) => {
-        this.wake = resolve
-      })
-      if (life !== this.life) return []
-      this.wake = undefined
-      batch = this.take()
+  pull(wait: boolean): ServerPacket[] | Promise<ServerPacket[]> {
+    const batch = this.take()
+    return batch.length > 0 || !wait ? batch : new Promise((resolve) => this.pulls.push(resolve))
+  }
+  private answerSoon(): void {
+    if (this.answering || this.pulls.length === 0) return
+    this.answering = true
+    void Promise.resolve().then(() => this.answer())
+  }
+  private answer(): void {
+    this.answering = false
+    while (this.pulls.length > 0) {
+      const batch = this.take()
+      if (batch.length === 0) return
+      this.pulls.shift()?.(batch)
     }
-    return batch
   }
 
   private take(): ServerPacket[] {

@@ -5,7 +5,7 @@
  * A refusal the contract declares is answered; a packet that lies ends the driver (irp.ts).
  */
 import type { Handlers } from '#contracts/interface'
-import { type DriverPacket, majorName, type WdmServices } from '#contracts/wdm'
+import { type DriverPacket, majorName, PULLS_MAX, type WdmServices } from '#contracts/wdm'
 import { NT_STATUS, StatusError, statusName } from '#rtl'
 import type { Caller, TraceContext } from '#sel4/api'
 import type { Executive } from '../executive.ts'
@@ -41,9 +41,10 @@ function packetHandlers(ex: Executive): Part<'WdmRequestIoPackets' | 'WdmSubmitI
       const driver = driverOf(ex, caller)
       take(ex, driver, Packets)
       if (Wait) driver.ready.resolve(true)
-      if (Wait && driver.queue.parked) ex.io.faultDriver(driver, 'two pulls at once')
+      if (Wait && driver.queue.parked >= PULLS_MAX) ex.io.faultDriver(driver, `more than ${PULLS_MAX} pulls at once`)
       if (driver.faulted) return { Packets: [] }
-      return driver.queue.pull(Wait).then((batch) => ({ Packets: batch }))
+      const batch = driver.queue.pull(Wait)
+      return batch instanceof Promise ? batch.then((later) => ({ Packets: later })) : { Packets: batch }
     },
     WdmSubmitIoPackets({ Packets }, caller) {
       take(ex, driverOf(ex, caller), Packets)

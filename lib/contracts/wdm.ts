@@ -4,8 +4,8 @@
  *   Executive                                     driver
  *      │ ◄──── WdmRequestIoPackets([], Wait) ───────── │   parked until there is something to do
  *      │ ───── [Request, Request, Cancel …] ─────────► │
- *      │ ◄──── WdmSubmitIoPackets([Complete, Forward]) │   a send, no answer; a pull stays parked meanwhile
- *      │ ◄──── WdmRequestIoPackets([Complete …], Wait) │   or results and next pull in one call
+ *      │ ◄──── WdmRequestIoPackets([Complete …], Wait) │   results, and the next pull: one is still parked
+ *      │ ◄──── WdmSubmitIoPackets([Complete, Forward]) │   results while PULLS_MAX are parked: a send, no answer
  *
  * An IRP has one Id for all its life in the Executive; a driver knows it from Request until it completes or forwards it
  * without asking for notice. A device handle is the Executive's number for a device object, granted to the driver by
@@ -358,13 +358,18 @@ export const DEVICE_INFO = STRUCT('DEVICE_INFO', {
 })
 /** Packets of one exchange. */
 export const PACKETS_MAX = 128
+/**
+ * Pulls a driver may park. With a second one parked it need not pull again before it has something to say: a request then
+ * costs it one message, not two.
+ */
+export const PULLS_MAX = 2
 
 const gone = 'STATUS_PORT_DISCONNECTED' as const
 const badDevice = ['STATUS_INVALID_HANDLE', 'STATUS_ACCESS_DENIED'] as const
 
 export const WdmServices = INTERFACE('WdmServices', {
   WdmRequestIoPackets: {
-    doc: "Hands in the driver's packets, in order, and takes the next ones. With Wait the answer comes when there is at least one; the first such call tells the Executive that DriverEntry has succeeded. One call with Wait may be outstanding.",
+    doc: "Hands in the driver's packets, in order, and takes the next ones. With Wait the answer comes when there is at least one; the first such call tells the Executive that DriverEntry has succeeded. Two calls with Wait may be outstanding.",
     in: { Packets: ARRAY(DRIVER_PACKET, PACKETS_MAX), Wait: BOOLEAN },
     out: { Packets: ARRAY(SERVER_PACKET, PACKETS_MAX) },
     errors: [],
@@ -372,7 +377,7 @@ export const WdmServices = INTERFACE('WdmServices', {
     parks: true,
   },
   WdmSubmitIoPackets: {
-    doc: 'Hands in packets without taking any: what a DPC or work item completed while the pull is parked. Sent without waiting for an answer.',
+    doc: 'Hands in packets without taking any: what a DPC or work item completed while all pulls are parked. Sent without waiting for an answer.',
     in: { Packets: ARRAY(DRIVER_PACKET, PACKETS_MAX) },
     out: {},
     errors: [],

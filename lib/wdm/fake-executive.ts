@@ -53,7 +53,7 @@ export class FakeExecutive {
   /** Resolves with the error that ended the driver. */
   readonly ended: Promise<Error>
   private readonly queue: ServerPacket[] = []
-  private wake?: () => void
+  private readonly pulls: (() => void)[] = []
   private lastId = 0
   private lastHandle = 0x100
 
@@ -72,6 +72,9 @@ export class FakeExecutive {
   }
 
   settle = settle
+  get pullsParked(): number {
+    return this.pulls.length
+  }
 
   /** A device of some other driver. */
   foreign(type = 0x22, name?: string): FakeDevice {
@@ -88,7 +91,7 @@ export class FakeExecutive {
 
   deliver(...packets: ServerPacket[]): void {
     this.queue.push(...packets)
-    this.wake?.()
+    for (const wake of this.pulls.splice(0)) wake()
   }
   request(facts: Partial<Request> & { Device: number; MajorFunction: number }): number {
     const Id = ++this.lastId
@@ -144,7 +147,7 @@ export class FakeExecutive {
   }
   private async exchange({ Packets, Wait }: In<'WdmRequestIoPackets'>): Promise<{ Packets: ServerPacket[] }> {
     this.take(Wait ? 'pull' : 'call', Packets)
-    while (Wait && this.queue.length === 0) await new Promise<void>((resolve) => (this.wake = resolve))
+    while (Wait && this.queue.length === 0) await new Promise<void>((resolve) => this.pulls.push(resolve))
     return { Packets: this.queue.splice(0, 128) }
   }
   private info(handle: number) {

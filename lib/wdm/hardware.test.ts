@@ -208,6 +208,6 @@ describe('wdm: IRQL of IRPs', () => {
     executive.env.sel4.irqAck = () => new Promise(() => {})
     executive.env.interrupt(executive.env.sel4.bound.get(0x405)!)
     await executive.settle()
-    expect(executive.exchanges).to.deep.equal([{ kind: 'send', count: 3 }])
+    expect(executive.exchanges).to.deep.equal([{ kind: 'pull', count: 3 }])
   })
 })

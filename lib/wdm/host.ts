@@ -44,7 +44,6 @@ export class DriverHost {
   private readonly client: Client<typeof WdmServices>
   private readonly systemClient: Client<typeof SystemServices>
   private lastLocalId = 0
-  private dead = false
 
   constructor(env: Environment) {
     const { sel4 } = env
@@ -75,7 +74,6 @@ export class DriverHost {
   }
 
   private stop(): void {
-    this.dead = true
     this.scheduler.stop()
     this.outbox.stop()
   }
@@ -98,11 +96,8 @@ export class DriverHost {
       return `DriverEntry: ${statusName(Status)}`
     }
     await this.publishDevices()
-    while (!this.dead) {
-      const { Packets } = await this.client.WdmRequestIoPackets({ Packets: this.outbox.take(), Wait: true })
-      receivePackets(this, Packets)
-    }
-    return 'stopped'
+    this.outbox.open()
+    return this.failure
   }
 
   private async enter(DriverEntry: DRIVER_INITIALIZE): Promise<NTSTATUS> {

@@ -1,15 +1,16 @@
 /**
  * Packets on their way to the Executive, in the order the driver produced them.
  *
+ *   open()                     DriverEntry has succeeded: asks for packets from now on
  *   post(packet, processed?)   goes out at the end of this turn; `processed` runs when the Executive is known to have handled it
  *   flush()                    now: before any service call, so that calls never overtake packets
- *   take()                     what the next pull carries along
  *
- * A batch is a send without answer, unless someone waits to hear that it was processed: then it is a call that takes no packets
- * in return for long, because it does not wait.
+ * A batch is the next pull, as long as there is one to make: up to PULLS_MAX are parked with the Executive, and one without
+ * packets goes out only when none is left. Else it is a send without answer. When someone waits to hear that it was processed,
+ * it is a call that takes no packets in return for long, because it does not wait.
  */
 import { toWire } from '#contracts/field'
-import { type DriverPacket, PACKETS_MAX, type ServerPacket, WdmServices } from '#contracts/wdm'
+import { type DriverPacket, PACKETS_MAX, PULLS_MAX, type ServerPacket, WdmServices } from '#contracts/wdm'
 import type { Client } from '#contracts/interface'
 import type { CPtr, Sel4 } from '#sel4/api'
 
@@ -21,6 +22,9 @@ interface Posted {
 export class Outbox {
   private queue: Posted[] = []
   private scheduled = false
+  private opened = false
+  /** Pulls not answered yet. */
+  private pulls = 0
   private stopped = false
   private readonly sel4: Sel4
   private readonly endpoint: CPtr
@@ -47,8 +51,16 @@ export class Outbox {
     this.queue = []
   }
 
+  open(): void {
+    this.opened = true
+    this.flush()
+  }
+
   post(packet: DriverPacket, processed?: () => void): void {
     this.queue.push({ packet, processed })
+    this.flushSoon()
+  }
+  private flushSoon(): void {
     if (this.scheduled) return
     this.scheduled = true
     void Promise.resolve().then(() => this.flush())
@@ -57,12 +69,7 @@ export class Outbox {
   flush(): void {
     this.scheduled = false
     while (this.queue.length > 0 && !this.stopped) this.transmit(this.queue.splice(0, PACKETS_MAX))
-  }
-
-  /** For a pull, which may stay parked: so only packets nobody waits for. */
-  take(): DriverPacket[] {
-    if (this.queue.length > PACKETS_MAX || this.queue.some(({ processed }) => processed)) this.flush()
-    return this.queue.splice(0).map(({ packet }) => packet)
+    if (this.opened && this.pulls === 0 && !this.stopped) this.pull([])
   }
 
   private transmit(batch: Posted[]): void {
@@ -74,7 +81,19 @@ export class Outbox {
       }, this.die)
       return
     }
+    if (this.opened && this.pulls < PULLS_MAX) {
+      this.pull(Packets)
+      return
+    }
     const method = WdmServices.methods.WdmSubmitIoPackets
     this.sel4.send(this.endpoint, method.label, toWire(method.in, { Packets })).catch(this.die)
+  }
+  private pull(Packets: readonly DriverPacket[]): void {
+    this.pulls++
+    this.client.WdmRequestIoPackets({ Packets, Wait: true }).then((answer) => {
+      this.pulls--
+      this.arrived(answer.Packets)
+      this.flushSoon()
+    }, this.die)
   }
 }

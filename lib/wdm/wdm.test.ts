@@ -91,6 +91,34 @@ describe('wdm: IRPs', () => {
     expect(executive.completed(ids[0])?.Information).to.equal(3)
     expect(executive.exchanges).to.deep.equal([{ kind: 'pull', count: 3 }])
   })
+  it('needs one message for a request it answers later: the answer parks the next pull', async () => {
+    const pended: IRP[] = []
+    const { executive, Device } = await driver({
+      [IRP_MJ_READ]: (_device, irp) => {
+        IoMarkIrpPending(irp)
+        pended.push(irp)
+        return STATUS_PENDING
+      },
+    })
+    const finish = async () => {
+      completeIrp(pended.shift()!, STATUS_SUCCESS, 0)
+      await executive.settle()
+    }
+    const parked: number[] = []
+    for (let i = 0; i < 2; i++) {
+      executive.request({ Device, MajorFunction: IRP_MJ_READ })
+      await executive.settle()
+      parked.push(executive.pullsParked)
+      await finish()
+      parked.push(executive.pullsParked)
+    }
+    expect(parked).to.deep.equal([1, 2, 1, 2])
+    for (let i = 0; i < 2; i++) executive.request({ Device, MajorFunction: IRP_MJ_READ })
+    await executive.settle()
+    await finish()
+    await finish()
+    expect(executive.exchanges.map(({ kind }) => kind)).to.deep.equal(['pull', 'pull', 'pull', 'send'])
+  })
   it('forwards without notice and forgets the IRP', async () => {
     const { executive, Device, lower } = await driver({
       [IRP_MJ_READ]: (_device, irp) => {
