@@ -56,9 +56,6 @@ import { VSpace } from './vspace.ts'
 
 /** 2^16 capabilities: an Executive with many devices needs some thousands. */
 const CSPACE_RADIX = 16
-/** Calls and sends under way in one session. */
-const DEFAULT_WINDOW = 64
-const DEFAULT_LEASE_MS = 2000
 /** Restarts of a device or the panel the kernel allows in this many milliseconds. */
 const RESTARTS = { max: 10, perMs: 10_000 }
 const EPITAPH_MAX = 4096
@@ -80,7 +77,7 @@ export interface Birthplan {
   readonly kind: ProcessInit['kind']
   readonly config: Readonly<Record<string, unknown>>
   readonly terminal?: boolean
-  readonly limits?: Limits
+  readonly limits: Limits
   readonly device?: Device
   /** Makes the CSpace's first contents; throws to call the birth off. */
   readonly furnish?: (process: Process) => void
@@ -120,6 +117,7 @@ export class Kernel {
       secret: () => host.secret(),
       processes: () => this.processes.values(),
       faulted: (sender, why) => this.end(sender, 'fault', why),
+      asked: (sender) => this.asked(sender),
     })
     this.machine = new Machine(this)
     this.controls = this.machine.controls()
@@ -140,12 +138,12 @@ export class Kernel {
     this.lease.start()
   }
   private startDevice(device: Device, birth: Birth): void {
-    const { name, image, config } = device.spec
-    device.process = this.create({ name, image, birth, kind: 'device', config, device })
+    const { name, image, config, limits } = device.spec
+    device.process = this.create({ name, image, birth, kind: 'device', config, limits, device })
   }
   private startPanel(birth: Birth): void {
-    const { image, terminal, config } = this.manifest.panel as NonNullable<CheckedManifest['panel']>
-    this.create({ name: 'panel', image, birth, kind: 'panel', config, terminal })
+    const { image, terminal, config, limits } = this.manifest.panel as NonNullable<CheckedManifest['panel']>
+    this.create({ name: 'panel', image, birth, kind: 'panel', config, terminal, limits })
   }
   private startRoot(): void {
     const { image, config, limits } = this.manifest.root
@@ -173,13 +171,13 @@ export class Kernel {
     if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
     const generation = (this.generations.get(name) ?? 0) + 1
     const token = this.host.secret()
-    const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits?.capabilities })
+    const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits.capabilities })
     const vspace = new VSpace(this.id(), this.waits)
     const tcb = new Tcb(this.id(), name)
-    const { leaseMs = DEFAULT_LEASE_MS, credits: window = DEFAULT_WINDOW } = limits ?? {}
-    const process = new Process({ ...plan, generation, token, cspace, vspace, tcb, leaseMs, window }, (message) =>
-      this.host.send(token, message),
-    )
+    const process = new Process({ ...plan, generation, token, cspace, vspace, tcb }, (message) => {
+      this.host.send(token, message)
+      if (!process.budget.told(message.length)) this.end(process, 'fault', 'it reads nothing of what it is told')
+    })
     try {
       this.enthrone(process)
       this.plugCables(process)
@@ -189,7 +187,7 @@ export class Kernel {
         image: plan.image,
         token,
         terminal: plan.terminal ?? false,
-        heapBytes: limits?.memory,
+        heapBytes: limits.heap,
       })
     } catch (error) {
       this.dismantle(process)
@@ -238,16 +236,22 @@ export class Kernel {
 
   onMessage(token: string, message: Buffer): void {
     const process = this.byToken.get(token)
-    if (!process?.alive) return
+    if (!process?.alive || process.ended) return
     process.silent = 0
-    process.messages++
     const kind = message[0]
     if (kind === KIND.CALL || kind === KIND.SEND || (kind >= KIND.REPLY && kind <= KIND.DOORBELL))
       return this.sessions.relay(process, message)
+    this.asked(process)
     if (!isSound(message)) return this.end(process, 'fault', 'malformed message to the kernel')
     if (kind === KIND.HELLO) return this.hello(process, message)
     if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
     this.request(process, kind, message)
+  }
+  /** Everything that no session's credits bound counts against its sender's budget. */
+  private asked(process: Process): void {
+    if (process.budget.spend(() => this.host.now())) return
+    const { messagesPerSecond } = process.init.limits
+    this.end(process, 'limit', `more than ${messagesPerSecond} requests to the kernel in a second (messagesPerSecond)`)
   }
   private request(process: Process, kind: number, message: Buffer): void {
     switch (kind) {

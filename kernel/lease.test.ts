@@ -16,7 +16,7 @@ function bench(leaseMs = 2000) {
     state: 'running',
     silent: 0,
     pid: 7,
-    init: { leaseMs },
+    init: { limits: { leaseMs } },
     tell(message: Buffer) {
       expect(kindOf(message)).equal(KIND.PING)
       state.pings++

@@ -58,7 +58,7 @@ export class Lease {
     else this.look(process, this.kernel.host.usage(process.pid))
   }
   private look(process: Process, usage: Usage | undefined): void {
-    const ticks = Math.ceil(process.init.leaseMs / TICK_MS)
+    const ticks = Math.ceil(process.init.limits.leaseMs / TICK_MS)
     const { silent } = process
     const silence = this.silenceOf(process, usage)
     silence.stopped = usage?.state === 'T' || usage?.state === 't' ? silence.stopped + 1 : 0
@@ -66,7 +66,7 @@ export class Lease {
     const used = (usage?.cpuMs ?? 0) - silence.cpuMs
     if (silence.asked === undefined) {
       if (used > 0 || silent >= (ticks * PATIENCE) / 2) this.ask(process, silence, used)
-    } else if (silent > ticks * PATIENCE || (silent - silence.asked > ticks && used > process.init.leaseMs / 2))
+    } else if (silent > ticks * PATIENCE || (silent - silence.asked > ticks && used > process.init.limits.leaseMs / 2))
       this.kernel.end(process, 'lease', 'it hung')
   }
   private silenceOf(process: Process, usage: Usage | undefined): Silence {

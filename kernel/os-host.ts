@@ -10,7 +10,7 @@ import { appendFileSync, closeSync, openSync, readFileSync, renameSync, statSync
 import { join } from 'node:path'
 import { Router } from 'zeromq'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
-import { gateOf, peerGone, NEVER_WAIT, UNLIMITED } from '../lib/sel4/zeromq.ts'
+import { BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
 
 export interface OsHostOptions {
@@ -28,7 +28,7 @@ const MIB = 1024 * 1024
 
 export class OsHost implements Host {
   private readonly options: OsHostOptions
-  private readonly gate = new Router({ mandatory: true, ...NEVER_WAIT, ...UNLIMITED })
+  private readonly gate = new Router({ mandatory: true, ...NEVER_WAIT, ...BOUNDED })
   private readonly banks = new Map<string, Uint8Array>()
   private readonly children = new Map<number, ChildProcess>()
 

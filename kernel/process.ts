@@ -3,11 +3,13 @@
  *
  *   ask(op, body)   a request to its runtime; resolves with its answer, or undefined when it died first
  */
-import { type Birth, type CapNames, type CPtr, Sel4Error } from '../lib/sel4/api.ts'
+import { type Birth, type CapNames, type CPtr, type DeathReport, Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, encode, KIND } from '../lib/sel4/wire.ts'
+import { Budget } from './budget.ts'
 import { type Capability, type CNode, lookup } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { Limits } from './manifest/manifest.ts'
 import type { Session } from './session.ts'
 import type { Tcb } from './tcb.ts'
 import type { VSpace } from './vspace.ts'
@@ -16,7 +18,7 @@ import type { VSpace } from './vspace.ts'
 const THREAD_NUMBERS = 0x10000
 /** A number comes again only after all others: what a destroyed thread had under way is not taken for its successor's. */
 const THREADS_MAX = 1024
-export type DeathCause = 'exit' | 'signal' | 'fault' | 'lease'
+export type DeathCause = DeathReport['cause']
 export interface ProcessInit {
   readonly name: string
   readonly image: string
@@ -28,8 +30,7 @@ export interface ProcessInit {
   readonly tcb: Tcb
   readonly config: Readonly<Record<string, unknown>>
   readonly kind: 'device' | 'panel' | 'root' | 'image'
-  readonly leaseMs: number
-  readonly window: number
+  readonly limits: Limits
   readonly device?: Device
 }
 export class Process {
@@ -44,6 +45,7 @@ export class Process {
   readonly identities = new Map<string, string>()
   /** Receivers, by token, that have complained of it: what it sends them goes through the kernel. */
   readonly accusers = new Set<string>()
+  readonly budget: Budget
   pid = 0
   state: 'starting' | 'running' | 'dead' = 'starting'
   /** Where its fast path listens. */
@@ -54,7 +56,6 @@ export class Process {
   ended?: { cause: DeathCause; detail: string }
   /** Kernel ticks since it was heard last. */
   silent = 0
-  messages = 0
   onLost?: () => void
   private readonly send: (message: Buffer) => void
   private readonly questions = new Map<number, (answer: unknown) => void>()
@@ -65,6 +66,7 @@ export class Process {
 
   constructor(init: ProcessInit, send: (message: Buffer) => void) {
     this.init = init
+    this.budget = new Budget(init.limits.messagesPerSecond, () => this.ask(ASK.barrier, null))
     this.send = send
   }
   get name(): string {

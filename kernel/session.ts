@@ -38,6 +38,8 @@ export interface SessionHost {
   processes(): Iterable<Process>
   /** The sender lies or babbles: it is ended. */
   faulted(sender: Process, why: string): void
+  /** It sent what no credit bounds. */
+  asked(sender: Process): void
 }
 
 export class SessionTable {
@@ -100,7 +102,7 @@ export class SessionTable {
       sender,
       receivers,
       slow: this.host.slowpath || receivers.length > 1 || receivers.some((one) => sender.accusers.has(one.init.token)),
-      window: sender.init.window,
+      window: sender.init.limits.credits,
       withdraw: () => void this.close(session, false),
       open: true,
       unanswered: new Map(),
@@ -211,17 +213,20 @@ export class SessionTable {
     if (!isSound(message)) return this.host.faulted(from, 'malformed message')
     if (!session) return this.refuse(from, message)
     if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
-    if (kind === KIND.DOORBELL) return session.receivers[0].tell(message)
+    if (kind === KIND.DOORBELL) {
+      this.host.asked(from)
+      return session.receivers[0].tell(message)
+    }
     if (++session.outstanding > session.window) return this.host.faulted(from, 'more messages than credits')
     const receiver = leastLoaded(session)
     if (kind !== KIND.SEND) session.unanswered.set(sequenceOf(message), receiver)
     receiver.tell(message)
   }
   private relayBack(session: Session | undefined, from: Process, message: Buffer): void {
-    if (!session?.slow || !session.receivers.includes(from)) return
+    if (!session?.slow || !session.receivers.includes(from)) return this.host.asked(from)
     const sequence = sequenceOf(message)
     if (message[0] === KIND.CREDIT) this.giveBack(session, message)
-    else if (session.unanswered.get(sequence) !== from) return
+    else if (session.unanswered.get(sequence) !== from) return this.host.asked(from)
     else {
       session.unanswered.delete(sequence)
       session.outstanding--
@@ -236,6 +241,7 @@ export class SessionTable {
     setLabel(message, given)
   }
   private refuse(from: Process, message: Buffer): void {
+    this.host.asked(from)
     if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return
     const { seL4_InvalidCapability } = SEL4_ERROR
     from.tell(encode(KIND.REPLY, FLAG.ERROR, seL4_InvalidCapability, sessionOf(message), sequenceOf(message), null))

@@ -4,6 +4,7 @@
  *
  *   checkManifest(manifest)   throws ManifestError with every sentence of every rule
  */
+import { limitsSuffice } from './limits.ts'
 import { type IrqLine, type Manifest, type ManifestDevice, ManifestError, PANEL } from './manifest.ts'
 import { hex, sizeText } from './units.ts'
 
@@ -15,13 +16,6 @@ const EXTENT = 2 * MIB
 /** The IOMMU tables and the physical map end here. */
 const PHYSICAL_LIMIT = 1024 * MIB
 const PAGE = 4096
-/** A Node process with our libraries does not start in less. */
-const LEAST_MEMORY = 64 * MIB
-/** Below this a garbage collection looks like a hang. */
-const LEAST_LEASE_MS = 250
-/** The slots every process is born with (its CSpace, VSpace, TCB, fault endpoint …) and a few of its own. */
-const LEAST_CAPABILITIES = 16
-const LEAST_CREDITS = 1
 /** Cascaded 8259s have 16 lines; MSI vectors come after them. */
 const FIRST_MSI = 16
 
@@ -139,21 +133,6 @@ const arenasFit: Rule = ({ file, banks, images }) =>
       `${file}: the arenas in the bank ${name} are ${sizeText(sum)} together, but banks.${name}.bytes is ${sizeText(bytes)}; make the bank larger`,
     ]
   })
-
-const limitsSuffice: Rule = ({ file, images, root }) =>
-  [
-    ...images.map(({ name, limits }) => ({ key: `images.${name}`, limits })),
-    { key: 'root', limits: root.limits },
-  ].flatMap(({ key, limits: { memory, leaseMs, capabilities, credits } }) =>
-    [
-      memory < LEAST_MEMORY && `memory is ${sizeText(memory)}, but a process needs at least ${sizeText(LEAST_MEMORY)}`,
-      leaseMs < LEAST_LEASE_MS &&
-        `leaseMs is ${leaseMs}, but less than ${LEAST_LEASE_MS} would end a process that only collects garbage`,
-      capabilities < LEAST_CAPABILITIES &&
-        `capabilities is ${capabilities}, but a process needs at least ${LEAST_CAPABILITIES}`,
-      credits < LEAST_CREDITS && `credits is ${credits}, but a session needs at least ${LEAST_CREDITS}`,
-    ].flatMap((wrong) => (wrong ? [`${file}: ${key}.limits.${wrong}; raise it`] : [])),
-  )
 
 // ------------------------------------------------------------------ devices
 

@@ -11,11 +11,11 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { ManifestView, MmioRange, PortRange } from '#sel4/api'
 import { checkManifest } from './check.ts'
+import { limitsOf } from './limits.ts'
 import { filesUnder, type FoundFile, type ImageKind, type ManifestFiles } from './files.ts'
 import {
   type Bank,
   type CheckedManifest,
-  type Limits,
   type Manifest,
   type ManifestDevice,
   ManifestError,
@@ -30,9 +30,6 @@ import { parseAddress, parseSize } from './units.ts'
 export const FIRST_BANK = 16 * 1024 * 1024
 /** A bank is mapped in extents of large pages. */
 export const EXTENT = 2 * 1024 * 1024
-
-/** 256 MiB: V8's heap of a busy driver with room; the lease is the architecture's. */
-const DEFAULT_LIMITS: Limits = { memory: 256 * 1024 * 1024, leaseMs: 2000, capabilities: 4096, credits: 64 }
 
 export function loadManifest(launchPath: string, root: string): CheckedManifest {
   let text: string
@@ -81,7 +78,14 @@ class Reader {
       banks: banksOf(this.launch),
       devices: Object.entries(this.launch.devices).flatMap(([name, device]) => this.device(name, device)),
       cables: Object.entries(cables).map(([name, cable]) => ({ name, ...cable })),
-      ...(panel && { panel: { image: panel.image, terminal: panel.terminal ?? false, config: panel.config ?? {} } }),
+      ...(panel && {
+        panel: {
+          image: panel.image,
+          terminal: panel.terminal ?? false,
+          config: panel.config ?? {},
+          limits: limitsOf(panel.limits),
+        },
+      }),
       root: {
         image: root.image,
         banks: root.banks,
@@ -98,7 +102,7 @@ class Reader {
 
   private device(
     name: string,
-    { image, config = {}, device = {} }: schema.Launch['devices'][string],
+    { image, config = {}, device = {}, limits }: schema.Launch['devices'][string],
   ): ManifestDevice[] {
     const found = this.describe('device', `devices.${name}`, image)
     if (!found) return []
@@ -127,6 +131,7 @@ class Reader {
         mmio: moved(value.mmio, device.mmio),
         memory: moved(value.memory, device.memory),
         dma: value.dma,
+        limits: limitsOf(limits),
       },
     ]
   }
@@ -203,11 +208,6 @@ function needsOf(needs: schema.Needs['needs']): Needs {
     interfaces: needs.interfaces ?? [],
   }
 }
-const limitsOf = ({ memory, ...rest }: schema.Limit = {}): Limits => ({
-  ...DEFAULT_LIMITS,
-  ...rest,
-  ...(memory !== undefined && { memory: parseSize(memory) }),
-})
 /** In the order of the file, from 16 MiB up, each at a multiple of 2 MiB. */
 function banksOf({ banks }: schema.Launch): Bank[] {
   let next = FIRST_BANK

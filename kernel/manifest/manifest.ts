@@ -24,6 +24,7 @@ export interface ManifestDevice {
   readonly mmio: readonly MmioRange[]
   readonly memory: readonly MmioRange[]
   readonly dma: boolean
+  readonly limits: Limits
   /** The device.json, as a message names it. */
   readonly file: string
   /** Problems of its own that only the two files together show: an override with too many bases. */
@@ -42,11 +43,13 @@ export interface Needs {
   readonly memory: readonly MmioRange[] | 'assigned'
   readonly interfaces: readonly string[]
 }
+/** As schema.ts describes each; sizes in bytes. */
 export interface Limits {
-  readonly memory: number
+  readonly heap: number
   readonly leaseMs: number
   readonly capabilities: number
   readonly credits: number
+  readonly messagesPerSecond: number
 }
 export interface ManifestImage {
   readonly name: string
@@ -75,6 +78,7 @@ export interface Manifest {
     readonly image: string
     readonly terminal: boolean
     readonly config: Readonly<Record<string, unknown>>
+    readonly limits: Limits
   }
   readonly root: {
     readonly image: string

@@ -45,17 +45,19 @@ const Ranges = Type.Array(Type.Object({ base: Address, length: Size }, closed), 
 const assignedOr = <T extends TSchema>(list: T, of: string) =>
   Type.Union([Type.Literal('assigned'), list], { expects: `"assigned" or a list of ${of}` })
 
-/** What an image may use up; absent keys have the defaults of load.ts. */
+/** What a process may use up; absent keys have the defaults of limits.ts. */
 const Limits = Type.Partial(
   Type.Object({
-    /** Memory of the process besides its arena: V8's heap and the rest. */
-    memory: Size,
-    /** How long it may be silent before it counts as hung. */
+    /** V8's heap; a process that needs more dies of it. */
+    heap: Size,
+    /** How long it may be silent before it counts as hung and is ended. */
     leaseMs: Type.Integer({ minimum: 0, expects: 'a number of milliseconds' }),
-    /** Capability slots of its CSpace. */
+    /** Capability slots of its CSpace; one more is seL4_NotEnoughMemory. */
     capabilities: Type.Integer({ minimum: 0, expects: 'a number of capabilities' }),
-    /** Messages it may have on their way in one session. */
+    /** Messages it may have on their way in one session; the next one waits. */
     credits: Type.Integer({ minimum: 0, expects: 'a number of messages' }),
+    /** What it may ask of the kernel in a second; a process that asks more is faulted. */
+    messagesPerSecond: Type.Integer({ minimum: 0, expects: 'a number of requests' }),
   }),
   closed,
 )
@@ -81,7 +83,15 @@ export const LaunchFile = Type.Object(
     slowirq: Type.Optional(flag),
     banks: byName(Type.Object({ bytes: Size }, closed)),
     devices: byName(
-      Type.Object({ image: Name, device: Type.Optional(Override), config: Type.Optional(Opaque) }, closed),
+      Type.Object(
+        {
+          image: Name,
+          device: Type.Optional(Override),
+          limits: Type.Optional(Limits),
+          config: Type.Optional(Opaque),
+        },
+        closed,
+      ),
     ),
     cables: byName(
       Type.Object(
@@ -94,7 +104,10 @@ export const LaunchFile = Type.Object(
       ),
     ),
     panel: Type.Optional(
-      Type.Object({ image: Name, terminal: Type.Optional(flag), config: Type.Optional(Opaque) }, closed),
+      Type.Object(
+        { image: Name, terminal: Type.Optional(flag), limits: Type.Optional(Limits), config: Type.Optional(Opaque) },
+        closed,
+      ),
     ),
     root: Type.Object(
       {

@@ -213,8 +213,11 @@ export type Sel4Right = 'read' | 'write' | 'grant' | 'grantReply'
 export interface DeathReport {
   readonly name: string
   readonly generation: number
-  /** 'exit' with code; 'signal' with its name; 'fault' when the kernel ended it for what it sent; 'lease' when it hung. */
-  readonly cause: 'exit' | 'signal' | 'fault' | 'lease'
+  /**
+   * 'exit' with code; 'signal' with its name; 'fault' when the kernel ended it for what it sent; 'lease' when it hung; 'limit'
+   * when it used up what the manifest allows it, with the limit's name.
+   */
+  readonly cause: 'exit' | 'signal' | 'fault' | 'lease' | 'limit'
   readonly detail: string
   readonly epitaph?: string
 }

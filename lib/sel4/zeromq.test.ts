@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { Router } from 'zeromq'
-import { gateOf, UNLIMITED, ZeromqTransport } from './zeromq.ts'
+import { BOUNDED, gateOf, ZeromqTransport } from './zeromq.ts'
 
 /** More than libzmq's binding sends in one go before it turns to its event loop. */
 const MANY = 2000
@@ -15,7 +15,7 @@ describe('the transport of sockets', () => {
   beforeEach(async () => {
     run = mkdtempSync(join(tmpdir(), 'neptune-zeromq-'))
     mkdirSync(join(run, 's'))
-    kernel = new Router({ mandatory: true, ...UNLIMITED })
+    kernel = new Router({ mandatory: true, ...BOUNDED })
     await kernel.bind(gateOf(run))
     transport = new ZeromqTransport(run, 'token', 'peer')
     await transport.open()

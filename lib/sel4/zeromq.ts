@@ -2,12 +2,15 @@
  * The transport between OS processes: a DEALER to the kernel's gate, a ROUTER of our own where peers connect, a DEALER
  * for each peer we call. All on ipc sockets in the run directory, which only this user can enter.
  *
- * High-water marks are off: what may be under way is bounded by credits, so a send never waits and never meets EBUSY. A
- * ROUTER is mandatory; a peer that is gone is no error here, the kernel tells of its death.
+ * A sender has no high-water mark: a send never waits, never meets EBUSY, and loses nothing. What may be under way is
+ * bounded by credits; what comes without any is bounded at its receiver, whose socket takes in so much of one peer and
+ * leaves the rest in that peer's own memory, where it counts against that peer's limit. A ROUTER is mandatory; a peer that
+ * is gone is no error here, the kernel tells of its death.
  */
 import { Dealer, Router } from 'zeromq'
 import { openBank } from './memory/bank.ts'
 import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
+import { MESSAGE_MAX } from './wire.ts'
 
 /** Libzmq's own: an id of a peer that is gone. */
 const GONE = new Set(['EHOSTUNREACH', 'ENOTSOCK', 'EAGAIN', 'ECONNREFUSED'])
@@ -17,7 +20,18 @@ const GONE = new Set(['EHOSTUNREACH', 'ENOTSOCK', 'EAGAIN', 'ECONNREFUSED'])
  * every 512th message of a run off to the next turn, and is busy until then.
  */
 export const NEVER_WAIT = { sendTimeout: 0 } as const
-export const UNLIMITED = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 } as const
+/**
+ * Of one peer, read but not yet taken: eight sessions' windows. Full, libzmq stops reading that peer's connection, and goes
+ * on when half of it is taken; the others' are read as ever, in turn.
+ */
+const WAITING_MAX = 512
+/** A longer frame than any message closes the connection before it is in memory. */
+export const BOUNDED = {
+  sendHighWaterMark: 0,
+  receiveHighWaterMark: WAITING_MAX,
+  maxMessageSize: MESSAGE_MAX,
+  linger: 0,
+} as const
 export const gateOf = (run: string): string => `ipc://${run}/s/gate`
 
 export function peerGone(error: unknown): void {
@@ -34,14 +48,16 @@ export class ZeromqTransport implements ProcessTransport {
   constructor(run: string, token: string, name: string) {
     this.run = run
     this.address = `ipc://${run}/s/${name}`
-    this.gateSocket = new Dealer({ routingId: token, ...NEVER_WAIT, ...UNLIMITED })
-    this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...UNLIMITED })
+    this.gateSocket = new Dealer({ routingId: token, ...NEVER_WAIT, ...BOUNDED })
+    this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...BOUNDED })
   }
   async open(): Promise<void> {
     await this.router.bind(this.address)
     this.gateSocket.connect(gateOf(this.run))
   }
   gate(message: Buffer): void {
+    // The kernel's socket would close the connection, and whoever asked would wait for ever.
+    if (message.length > MESSAGE_MAX) throw new Error(`a message of ${message.length} bytes to the kernel`)
     this.gateSocket.send(message).catch(peerGone)
   }
   answer(identity: Buffer, message: Buffer): void {
@@ -61,7 +77,7 @@ export class ZeromqTransport implements ProcessTransport {
     }
   }
   connect(address: string, identity: string, receive: (message: Buffer) => void): PeerLink {
-    const socket = new Dealer({ routingId: identity, ...NEVER_WAIT, ...UNLIMITED })
+    const socket = new Dealer({ routingId: identity, ...NEVER_WAIT, ...BOUNDED })
     socket.connect(address)
     void receiveFrom(socket, receive)
     return {

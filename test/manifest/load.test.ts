@@ -65,9 +65,9 @@ describe('parseManifest', () => {
   })
   it('fills in limits and keeps those given', () => {
     const { images, root, slowpath } = load({
-      'launch.json': { slowpath: true, images: { shell: { limits: { memory: '128 MiB', leaseMs: 500 } } } },
+      'launch.json': { slowpath: true, images: { shell: { limits: { heap: '128 MiB', leaseMs: 500 } } } },
     })
-    expect(images[2].limits).to.deep.equal({ memory: 128 * 2 ** 20, leaseMs: 500, capabilities: 4096, credits: 64 })
+    expect(images[2].limits).to.deep.equal({ ...root.limits, heap: 128 * 2 ** 20, leaseMs: 500 })
     expect(root.limits.leaseMs).to.equal(2000)
     expect(slowpath).to.equal(true)
   })

@@ -1,0 +1,60 @@
+/**
+ * What a process may use up: the limits a manifest gives, the defaults of those it does not, the least that makes sense.
+ *
+ *   limitsOf(given)          every limit, from what a file says of them
+ *   limitsSuffice(manifest)  check.ts's rule: a process with less could not live
+ *
+ * docs/guides/limits.md says who enforces each and what happens at it.
+ */
+import type { Limits, Manifest } from './manifest.ts'
+import type { Limit } from './schema.ts'
+import { parseSize, sizeText } from './units.ts'
+
+const MIB = 1024 * 1024
+
+/**
+ * Heap: V8's of a busy driver, with room. Lease: the architecture's. Requests: three times what the busiest process asks
+ * for in its busiest second (docs/guides/limits.md), a fifth of what the kernel can answer.
+ */
+const DEFAULT_LIMITS: Limits = {
+  heap: 256 * MIB,
+  leaseMs: 2000,
+  capabilities: 4096,
+  credits: 64,
+  messagesPerSecond: 10_000,
+}
+interface Least {
+  readonly value: number
+  readonly text?: (value: number) => string
+  readonly why: string
+}
+const LEAST: Readonly<Record<keyof Limits, Least>> = {
+  heap: { value: 64 * MIB, text: sizeText, why: 'a process needs at least 64 MiB' },
+  leaseMs: { value: 250, why: 'less than 250 would end a process that only collects garbage' },
+  // Those every process is born with (its CSpace, VSpace, TCB, fault endpoint …) and a few of its own.
+  capabilities: { value: 16, why: 'a process needs at least 16' },
+  credits: { value: 1, why: 'a session needs at least 1' },
+  // A driver that starts opens its sessions, binds its interrupts and maps its registers at once.
+  messagesPerSecond: { value: 100, why: 'a process asks for 100 when it starts' },
+}
+
+export function limitsOf({ heap, ...rest }: Limit = {}): Limits {
+  return { ...DEFAULT_LIMITS, ...rest, ...(heap !== undefined && { heap: parseSize(heap) }) }
+}
+
+export function limitsSuffice({ file, devices, panel, root, images }: Manifest): string[] {
+  const holders = [
+    ...devices.map(({ name, limits }) => ({ key: `devices.${name}`, limits })),
+    ...(panel ? [{ key: 'panel', limits: panel.limits }] : []),
+    { key: 'root', limits: root.limits },
+    ...images.map(({ name, limits }) => ({ key: `images.${name}`, limits })),
+  ]
+  return holders.flatMap(({ key, limits }) =>
+    (Object.keys(LEAST) as (keyof Limits)[])
+      .filter((name) => limits[name] < LEAST[name].value)
+      .map((name) => {
+        const { text = String, why } = LEAST[name]
+        return `${file}: ${key}.limits.${name} is ${text(limits[name])}, but ${why}; raise it`
+      }),
+  )
+}

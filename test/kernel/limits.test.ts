@@ -1,0 +1,129 @@
+/**
+ * Limits of real processes, each reached by a process that does nothing else: it alone is limited or ended, the report names
+ * the limit, and whoever else uses the kernel goes on.
+ */
+import { appendFileSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import { pause, System } from './system.ts'
+
+/** Spawns what the test writes to RUN/wanted, a line each, so that each limit has the machine to itself. */
+const EXECUTIVE = `
+import { existsSync, readFileSync } from 'node:fs'
+import { start } from './lib/sel4/start.ts'
+start(async ({ root, clock, log }) => {
+  root.onDeath((report) => log.info('death', { report }))
+  for (let spawned = 0; ; await clock.sleep(10)) {
+    const wanted = existsSync('wanted') ? readFileSync('wanted', 'utf8').split('\\n').slice(0, -1) : []
+    for (const image of wanted.slice(spawned)) await root.spawn({ image, birth: 'fresh', caps: {}, arenaBytes: 0, config: {} })
+    spawned = wanted.length
+  }
+})
+`
+/** Asks the kernel for something, again and again. */
+const WITNESS = `
+import { start } from './lib/sel4/start.ts'
+start(async ({ libsel4, clock, log }) => {
+  for (let turns = 1; ; turns++) {
+    await libsel4.Yield()
+    await clock.sleep(2)
+    if (turns % 20 === 0) log.info('turn', { turns })
+  }
+})
+`
+const image = (body: string) => `
+import { start } from './lib/sel4/start.ts'
+import { encode, KIND, OP } from './lib/sel4/wire.ts'
+start(async ({ sel4, log }) => {
+  const flood = async (message) => {
+    for (let sent = 0; sent < 1_000_000; sent++) {
+      sel4.transport.gate(Buffer.from(message))
+      if (sent % 1000 === 999) await new Promise(setImmediate)
+    }
+  }
+  ${body}
+  await new Promise(() => setInterval(() => {}, 1000))
+})
+`
+const YIELD = 'encode(KIND.INVOKE, 0, OP.yield, 0, 1, null)'
+const FLOODS = {
+  requests: YIELD,
+  'answers to nobody': 'encode(KIND.REPLY, 0, 0, 77, 1, null)',
+  'calls along no session': 'encode(KIND.CALL, 0, 0, 77, 1, null)',
+  'waits on nothing': 'encode(KIND.WAIT, 0, 0, 77, 1, null)',
+} as const
+const nameOf = (flood: string): string => flood.replaceAll(' ', '-')
+const programs: Readonly<Record<string, string>> = {
+  witness: WITNESS,
+  ...Object.fromEntries(
+    Object.entries(FLOODS).map(([flood, message]) => [nameOf(flood), image(`await flood(${message})`)]),
+  ),
+  deaf: image(`const message = ${YIELD}; for (;;) sel4.transport.gate(Buffer.from(message))`),
+}
+const limits: Readonly<Record<string, object>> = { deaf: { messagesPerSecond: 10_000_000 } }
+const names = Object.keys(programs)
+const options = {
+  images: { executive: EXECUTIVE, ...programs },
+  descriptions: Object.fromEntries(names.map((name) => [`services/${name}/service.json`, { needs: {} }])),
+  launch: {
+    machine: 'pc',
+    banks: { drivers: { bytes: '2 MiB' } },
+    devices: {},
+    cables: {},
+    root: { image: 'executive', banks: ['drivers'] },
+    images: Object.fromEntries(names.map((name) => [name, { image: name, limits: limits[name] ?? {} }])),
+  },
+}
+const MIB = 1024 * 1024
+const rssOf = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+
+describe('the limits of a process', function () {
+  this.timeout(60_000)
+  let system: System
+  before(async () => {
+    system = await System.start(options)
+    start('witness')
+    await system.until('witness', 'turn')
+  })
+  after(() => system.stop())
+
+  const start = (name: string): void => appendFileSync(join(system.run, 'wanted'), `${name}\n`)
+  const turns = (): number => (system.lines('witness').at(-1)?.turns as number) ?? 0
+  async function deathOf(name: string): Promise<Record<string, unknown>> {
+    for (let waited = 0; waited < 20_000; waited += 20) {
+      for (const { report } of system.lines('executive') as unknown as { report?: { name: string } }[])
+        if (report?.name === name) return report as Record<string, unknown>
+      await pause(20)
+    }
+    throw new Error(`${name} did not die\n${system.logs()}`)
+  }
+  async function goesOn(): Promise<void> {
+    const from = turns()
+    for (let waited = 0; turns() < from + 40; waited += 20) {
+      if (waited > 10_000) throw new Error(`the witness stands still\n${system.logs()}`)
+      await pause(20)
+    }
+  }
+
+  describe('messages', () => {
+    for (const flood of Object.keys(FLOODS))
+      it(`a million ${flood}: ended for its limit, the kernel holds none of them`, async () => {
+        const before = rssOf(system.pid)
+        start(nameOf(flood))
+        expect(await deathOf(nameOf(flood)), system.logs()).to.include({
+          cause: 'limit',
+          detail: 'more than 10000 requests to the kernel in a second (messagesPerSecond)',
+        })
+        expect(rssOf(system.pid) - before).to.be.below(32 * MIB)
+        await goesOn()
+      })
+    it('who asks and never listens is ended before its answers fill the kernel', async () => {
+      const before = rssOf(system.pid)
+      start('deaf')
+      expect(await deathOf('deaf')).to.include({ cause: 'fault', detail: 'it reads nothing of what it is told' })
+      expect(rssOf(system.pid) - before).to.be.below(32 * MIB)
+      await goesOn()
+    })
+  })
+})
