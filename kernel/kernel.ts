@@ -174,10 +174,9 @@ export class Kernel {
     const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits.capabilities })
     const vspace = new VSpace(this.id(), this.waits)
     const tcb = new Tcb(this.id(), name)
-    const process = new Process({ ...plan, generation, token, cspace, vspace, tcb }, (message) => {
-      this.host.send(token, message)
-      if (!process.budget.told(message.length)) this.end(process, 'fault', 'it reads nothing of what it is told')
-    })
+    const process = new Process({ ...plan, generation, token, cspace, vspace, tcb }, (message) =>
+      this.host.send(token, message),
+    )
     try {
       this.enthrone(process)
       this.plugCables(process)
@@ -247,11 +246,10 @@ export class Kernel {
     if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
     this.request(process, kind, message)
   }
-  /** Everything that no session's credits bound counts against its sender's budget. */
+  /** Everything that no session's credits bound. */
   private asked(process: Process): void {
-    if (process.budget.spend(() => this.host.now())) return
-    const { messagesPerSecond } = process.init.limits
-    this.end(process, 'limit', `more than ${messagesPerSecond} requests to the kernel in a second (messagesPerSecond)`)
+    if (process.pace.sent()) return
+    this.end(process, 'limit', `requests: more than ${process.init.limits.requests} without listening to an answer`)
   }
   private request(process: Process, kind: number, message: Buffer): void {
     switch (kind) {

@@ -5,11 +5,11 @@
  */
 import { type Birth, type CapNames, type CPtr, type DeathReport, Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, encode, KIND } from '../lib/sel4/wire.ts'
-import { Budget } from './budget.ts'
 import { type Capability, type CNode, lookup } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Limits } from './manifest/manifest.ts'
+import { Pace } from './pace.ts'
 import type { Session } from './session.ts'
 import type { Tcb } from './tcb.ts'
 import type { VSpace } from './vspace.ts'
@@ -45,7 +45,7 @@ export class Process {
   readonly identities = new Map<string, string>()
   /** Receivers, by token, that have complained of it: what it sends them goes through the kernel. */
   readonly accusers = new Set<string>()
-  readonly budget: Budget
+  readonly pace: Pace
   pid = 0
   state: 'starting' | 'running' | 'dead' = 'starting'
   /** Where its fast path listens. */
@@ -66,7 +66,7 @@ export class Process {
 
   constructor(init: ProcessInit, send: (message: Buffer) => void) {
     this.init = init
-    this.budget = new Budget(init.limits.messagesPerSecond, () => this.ask(ASK.barrier, null))
+    this.pace = new Pace(init.limits.requests, () => this.ask(ASK.barrier, null))
     this.send = send
   }
   get name(): string {

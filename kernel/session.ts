@@ -213,19 +213,20 @@ export class SessionTable {
     if (!isSound(message)) return this.host.faulted(from, 'malformed message')
     if (!session) return this.refuse(from, message)
     if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
-    if (kind === KIND.DOORBELL) {
-      this.host.asked(from)
-      return session.receivers[0].tell(message)
-    }
+    if (kind === KIND.DOORBELL) return this.ring(session, message)
     if (++session.outstanding > session.window) return this.host.faulted(from, 'more messages than credits')
     const receiver = leastLoaded(session)
     if (kind !== KIND.SEND) session.unanswered.set(sequenceOf(message), receiver)
     receiver.tell(message)
   }
+  private ring({ sender, receivers }: Session, message: Buffer): void {
+    this.host.asked(sender)
+    receivers[0].tell(message)
+  }
   private relayBack(session: Session | undefined, from: Process, message: Buffer): void {
     if (!session?.slow || !session.receivers.includes(from)) return this.host.asked(from)
     const sequence = sequenceOf(message)
-    if (message[0] === KIND.CREDIT) this.giveBack(session, message)
+    if (message[0] === KIND.CREDIT) this.giveBack(session, from, message)
     else if (session.unanswered.get(sequence) !== from) return this.host.asked(from)
     else {
       session.unanswered.delete(sequence)
@@ -235,7 +236,8 @@ export class SessionTable {
     session.sender.tell(message)
   }
   /** No more than were used: the sender would send what a receiver made it believe, and be ended for it. */
-  private giveBack(session: Session, message: Buffer): void {
+  private giveBack(session: Session, from: Process, message: Buffer): void {
+    this.host.asked(from)
     const given = Math.min(labelOf(message), Math.max(session.outstanding, 0))
     session.outstanding -= given
     setLabel(message, given)

@@ -13,15 +13,15 @@ import { parseSize, sizeText } from './units.ts'
 const MIB = 1024 * 1024
 
 /**
- * Heap: V8's of a busy driver, with room. Lease: the architecture's. Requests: three times what the busiest process asks
- * for in its busiest second (docs/guides/limits.md), a fifth of what the kernel can answer.
+ * Heap: V8's of a busy driver, with room. Lease: the architecture's. Requests: a hundred times what any process of the
+ * system has under way (docs/guides/limits.md); the kernel answers as many in a fifth of a second.
  */
 const DEFAULT_LIMITS: Limits = {
   heap: 256 * MIB,
   leaseMs: 2000,
   capabilities: 4096,
   credits: 64,
-  messagesPerSecond: 10_000,
+  requests: 4096,
 }
 interface Least {
   readonly value: number
@@ -34,8 +34,8 @@ const LEAST: Readonly<Record<keyof Limits, Least>> = {
   // Those every process is born with (its CSpace, VSpace, TCB, fault endpoint …) and a few of its own.
   capabilities: { value: 16, why: 'a process needs at least 16' },
   credits: { value: 1, why: 'a session needs at least 1' },
-  // A driver that starts opens its sessions, binds its interrupts and maps its registers at once.
-  messagesPerSecond: { value: 100, why: 'a process asks for 100 when it starts' },
+  // A runtime that opens its sessions and waits for its interrupts does all of it at once.
+  requests: { value: 64, why: 'a process that starts sends 64 at once' },
 }
 
 export function limitsOf({ heap, ...rest }: Limit = {}): Limits {

@@ -49,7 +49,7 @@ export interface Limits {
   readonly leaseMs: number
   readonly capabilities: number
   readonly credits: number
-  readonly messagesPerSecond: number
+  readonly requests: number
 }
 export interface ManifestImage {
   readonly name: string

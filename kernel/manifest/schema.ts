@@ -56,8 +56,8 @@ const Limits = Type.Partial(
     capabilities: Type.Integer({ minimum: 0, expects: 'a number of capabilities' }),
     /** Messages it may have on their way in one session; the next one waits. */
     credits: Type.Integer({ minimum: 0, expects: 'a number of messages' }),
-    /** What it may ask of the kernel in a second; a process that asks more is faulted. */
-    messagesPerSecond: Type.Integer({ minimum: 0, expects: 'a number of requests' }),
+    /** Messages it may send to the kernel before it listens to an answer; one that sends on is ended. */
+    requests: Type.Integer({ minimum: 0, expects: 'a number of messages' }),
   }),
   closed,
 )

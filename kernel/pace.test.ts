@@ -1,0 +1,43 @@
+import { expect } from 'chai'
+import { Pace } from './pace.ts'
+
+const LIMIT = 256
+
+describe('a process and the kernel it asks', () => {
+  /** Asks on, `underWay` at a time: an answer for the oldest before the next; all in order, as on one socket. */
+  function run(underWay: number, messages: number): number {
+    const answers: (() => void)[] = []
+    const pace = new Pace(LIMIT, () => ({ then: (answered: () => void) => void answers.push(answered) }) as never)
+    const toKernel: (() => void)[] = []
+    const toProcess: (() => void)[] = []
+    let refused = 0
+    let left = messages
+    const send = (): void => {
+      if (left-- <= 0) return
+      toKernel.push(() => {
+        if (!pace.sent()) refused++
+        toProcess.push(send)
+        const answered = answers.pop()
+        if (answered) toProcess.push(() => toKernel.push(answered))
+      })
+    }
+    for (let i = 0; i < underWay; i++) send()
+    while (toKernel.length || toProcess.length) {
+      toKernel.shift()?.()
+      toProcess.shift()?.()
+    }
+    return refused
+  }
+  it('may have half its limit under way, for ever', () => {
+    for (const underWay of [1, 10, LIMIT / 2]) expect(run(underWay, 100_000)).equal(0)
+  })
+  it('and not more than its limit', () => {
+    for (const underWay of [2 * LIMIT, 10_000]) expect(run(underWay, 10_000)).above(0)
+  })
+  it('does not get far when it never listens', () => {
+    const pace = new Pace(LIMIT, () => new Promise(() => {}))
+    let sent = 0
+    while (pace.sent()) sent++
+    expect(sent).within(LIMIT, 2 * LIMIT)
+  })
+})
