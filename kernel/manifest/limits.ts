@@ -13,7 +13,7 @@ import { parseSize, sizeText } from './units.ts'
 const MIB = 1024 * 1024
 
 /**
- * Heap: V8's of a busy driver, with room. Lease: the architecture's. Requests: a hundred times what any process of the
+ * Heap: V8's of a busy driver, with room. Lease: the architecture's. Requests: a thousand times what any process of the
  * system has under way (docs/guides/limits.md); the kernel answers as many in a fifth of a second.
  */
 const DEFAULT_LIMITS: Limits = {
