@@ -12,29 +12,11 @@ import fs from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { platformFacts, unsupported } from './platform.mjs'
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const at = (...parts) => path.join(root, ...parts)
 const say = (text) => process.stderr.write(`neptune: ${text}\n`)
-
-/** require() of ES modules without a flag, which the tests' assertion library needs, came with 20.19. */
-const OLDEST_NODE = [20, 19]
-/** The C library decides which of the native packages' binaries fit; only glibc ones are published for all of them. */
-function isGlibc() {
-  if (process.report) process.report.excludeNetwork = true
-  return Boolean(process.report?.getReport().header.glibcVersionRuntime)
-}
-function unsupported() {
-  const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]))
-    return `Node ${process.versions.node} is too old: install Node ${OLDEST_NODE.join('.')} or later`
-  const machine = `${process.platform} ${process.arch}`
-  if (!['linux x64', 'linux arm64'].includes(machine))
-    return `${machine} is not supported: use Linux with glibc on x64 or arm64`
-  if (!isGlibc())
-    return 'this Linux has no glibc, which the native packages need: use a glibc distribution such as Debian'
-  return undefined
-}
 
 function readPackages(file) {
   try {
@@ -118,7 +100,7 @@ async function main() {
   const [name, ...args] = process.argv.slice(2)
   const command = COMMANDS[name]
   if (!command) return fail(`unknown command ${name}; known are ${Object.keys(COMMANDS).join(', ')}`)
-  const trouble = unsupported()
+  const trouble = unsupported(platformFacts())
   if (trouble) return fail(trouble)
   if (!isInstalled() && !(await install())) return fail('npm ci failed; its words are above')
   if (!NEEDS_NO_BUILD.includes(name) && !(await buildImages())) return fail('the build failed', 1)

@@ -7,12 +7,19 @@ import { expect } from 'chai'
 import { bootSystem, endAllSystems, images } from '../support/system.ts'
 import { noise } from '../scenarios/disk-image.ts'
 
-function neptune(args: readonly string[], cwd: string) {
-  const program = [path.join(images, 'cli.js'), ...args]
-  const result = spawnSync(process.execPath, program, { encoding: 'utf8', timeout: 60_000, input: '', cwd })
+const CLI = path.join(images, 'cli.js')
+function neptune(args: readonly string[], options: { cwd: string; uid?: number }) {
+  const result = spawnSync(process.execPath, [CLI, ...args], {
+    encoding: 'utf8',
+    timeout: 60_000,
+    input: '',
+    ...options,
+  })
   return { code: result.status, out: result.stdout, err: result.stderr }
 }
 const MiB = 1 << 20
+/** Debian's user for nobody's files. */
+const NOBODY = 65534
 
 describe('mistakes', function () {
   this.timeout(120_000)
@@ -26,9 +33,9 @@ describe('mistakes', function () {
     await endAllSystems()
     fs.rmSync(folder, { recursive: true, force: true })
   })
-  function expectRefusal(args: readonly string[], says: RegExp): void {
+  function expectRefusal(args: readonly string[], says: RegExp, options: { uid?: number } = {}): void {
     const before = fs.readdirSync(folder)
-    const { code, out, err } = neptune(args, folder)
+    const { code, out, err } = neptune(args, { cwd: folder, ...options })
     expect(err).match(says)
     expect(err.trim().split('\n')).lengthOf(1)
     expect(out).equal('')
@@ -70,10 +77,24 @@ describe('mistakes', function () {
     fs.writeFileSync(image, 'hello')
     expectRefusal(['boot', '--disk', `ahci:${image}`], /is no disk image/)
   })
-  it('a run directory that may not be written', () => {
-    if (process.getuid?.() === 0) fs.writeFileSync(path.join(folder, 'run'), 'a file in its place')
-    else fs.mkdirSync(path.join(folder, 'run'), { mode: 0o500 })
-    expectRefusal(['boot', '--run', path.join(folder, 'run')], /not writable|cannot be made/)
+  it('a run directory that may not be written', function () {
+    const run = path.join(folder, 'run')
+    fs.mkdirSync(run, { mode: 0o555 })
+    const root = process.getuid?.() === 0
+    fs.chmodSync(folder, 0o755)
+    const probe = spawnSync(process.execPath, ['-e', `require('fs').accessSync(${JSON.stringify(images)})`], {
+      ...(root && { uid: NOBODY }),
+      cwd: '/',
+    })
+    // A clone below a home directory that only root may enter.
+    if (probe.status !== 0) this.skip()
+    expectRefusal(
+      ['boot', '--run', run],
+      /^neptune: the run directory \S+ is not writable: choose one you may write to$/m,
+      {
+        ...(root && { uid: NOBODY }),
+      },
+    )
   })
   it("a run directory with somebody's files in it", () => {
     fs.mkdirSync(path.join(folder, 'run'))
@@ -87,5 +108,24 @@ describe('mistakes', function () {
     delete manifest.$schema
     fs.writeFileSync(path.join(folder, 'launch.json'), JSON.stringify(manifest))
     expectRefusal(['boot', '--manifest', path.join(folder, 'launch.json')], /room|memory|at most|GiB/)
+  })
+  it('too little shared memory, as a container has when nobody asked for more', function () {
+    // Mounts of our own, where the host lets us have them: /dev/shm and all else that could hold the memory are small.
+    const script = `mount -t tmpfs -o size=64m none /dev/shm && mount -t tmpfs -o size=64m none "$0" || exit 99
+      TMPDIR="$0" "$@"; echo "code $?"; ls -A /dev/shm "$0"
+      "$@" --run "$0/run"; echo "code $?"; ls -A "$0"`
+    const args = ['-rm', 'sh', '-c', script, folder, process.execPath, CLI, 'boot']
+    const { status, stdout, stderr } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 60_000, input: '' })
+    if (status === 99 || /unshare: /.test(stderr)) this.skip()
+    expect(
+      stderr
+        .trim()
+        .split('\n')
+        .map((line) => line.replaceAll(folder, 'DIR')),
+    ).deep.equal([
+      "neptune: neither /dev/shm nor DIR has 192 MiB of room for the system's memory: free some, or pass --run with a directory that has it",
+      "neptune: the run directory DIR/run has too little room: the system's memory needs 192 MiB there; free some, or choose another",
+    ])
+    expect(stdout).equal(`code 2\n/dev/shm:\n\n${folder}:\ncode 2\n`)
   })
 })

@@ -99,13 +99,17 @@ describe('launcher', () => {
   })
   it('refuses a run directory that is too small or whose path is too long for sockets', async () => {
     expect(await sentence(() => makeRunDirectory(path.join(folder, 'run'), 2 ** 50))).include('too little room')
+    expect(hasRun()).equal(false)
     expect(await sentence(() => makeRunDirectory(path.join(folder, 'x'.repeat(90)), 0))).include('too long')
     expect(await sentence(() => makeRunDirectory(undefined, 2 ** 50))).include('room for the system')
     expect(await sentence(() => makeRunDirectory('/proc/nowhere', 0))).include('cannot be made')
   })
   it('refuses manifests that are missing or no JSON, and leaves nothing', async () => {
-    expect(await sentence(() => launch(plan('', { manifest: path.join(folder, 'none') })))).include(
-      'cannot be read (ENOENT)',
+    expect(await sentence(() => launch(plan('', { manifest: path.join(folder, 'none') })))).match(
+      /there is no manifest .*: check the path/,
+    )
+    expect(await sentence(() => launch(plan('', { manifest: folder })))).match(
+      /is a directory: give the path of a file/,
     )
     fs.writeFileSync(path.join(folder, 'launch.json'), '{')
     expect(await sentence(() => launch(plan('')))).include('is not JSON')

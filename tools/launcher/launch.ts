@@ -15,7 +15,7 @@ import type { Container } from '../../kernel/agent-spawner.ts'
 import { callControl } from '../control.ts'
 import { endAll, isStopped, named, type ProcessId, startTime } from '../processes.ts'
 import { UserError } from '../user-error.ts'
-import { bankBytes, type Disk, effectiveManifest, openDisk, readManifest } from './options.ts'
+import { bankBytes, type Disk, effectiveManifest, openDisk, openNamed, readManifest } from './options.ts'
 import { makeRunDirectory, type RunDirectory } from './run-directory.ts'
 import { saveTerminal } from './terminal-modes.ts'
 import { startWatchdog } from './watchdog.ts'
@@ -44,7 +44,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 export async function launch(plan: LaunchPlan): Promise<number> {
   if (!fs.existsSync(plan.kernelImage)) throw new UserError('the kernel is not built: run npm run build', 1)
   const manifest = readManifest(plan.manifest)
-  const script = plan.script === undefined ? undefined : openScript(plan.script)
+  const script = plan.script === undefined ? undefined : openNamed('script', plan.script)
   const run = makeRunDirectory(plan.run, bankBytes(manifest), plan.containers !== undefined)
   try {
     const disk = await plan.disk?.(run.path)
@@ -76,14 +76,6 @@ function furnishShared(run: string, containers: readonly Container[]): object {
   fs.writeFileSync(path.join(run, 'agents.json'), JSON.stringify(containers), { mode: 0o600 })
   return { control: path.join(run, 'panel', 'control') }
 }
-function openScript(file: string): number {
-  try {
-    return fs.openSync(file, 'r')
-  } catch (error) {
-    throw new UserError(`the script ${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
-  }
-}
-
 async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'inherit'): Promise<number> {
   const terminal = saveTerminal()
   const kernel = spawn(process.execPath, [plan.kernelImage, run.path], {

@@ -3,6 +3,7 @@
  *
  *   parseDisk('ahci:IMG[:ro|:snapshot]')   one --disk option
  *   openDisk(disk)                         checks and locks the image; says in one sentence what is wrong with it
+ *   openNamed(what, file)                  a file the user named, or the sentence why not
  *   effectiveManifest(manifest, options)   the manifest with the options applied
  *
  * The manifest's own rules are the kernel's to check; here it only has to be JSON.
@@ -40,10 +41,11 @@ const SECTOR = 512
 export function openDisk(disk: Disk): void {
   const { image, mode } = disk
   const stat = statImage(image)
-  if (!stat.isFile() && !stat.isBlockDevice()) throw new UserError(`the disk image ${image} is not a file`)
+  if (!stat.isFile() && !stat.isBlockDevice())
+    throw new UserError(`the disk image ${image} is not a file: give the path of an image`)
   if (stat.isFile() && (stat.size === 0 || stat.size % SECTOR !== 0))
     throw new UserError(
-      `${image} is no disk image: its size, ${stat.size} bytes, is not a positive multiple of ${SECTOR}`,
+      `${image} is no disk image: its size, ${stat.size} bytes, is not a positive multiple of ${SECTOR}; choose another, or make one with mkfs.fat -C`,
     )
   const descriptor = openImage(image, mode)
   if (!tryLock(descriptor, mode === 'rw' ? 'exclusive' : 'shared')) {
@@ -71,17 +73,34 @@ function openImage(image: string, mode: DiskMode): number {
   }
 }
 
-export function readManifest(file: string): Manifest {
-  let text: string
+/** A file the user named, open for reading. `what`: the user's word for it. */
+export function openNamed(what: string, file: string): number {
+  let descriptor: number
   try {
-    text = fs.readFileSync(file, 'utf8')
+    descriptor = fs.openSync(file, 'r')
   } catch (error) {
-    throw new UserError(`the manifest ${file} cannot be read (${errorCode(error)})`)
+    const code = errorCode(error)
+    if (code === 'ENOENT') throw new UserError(`there is no ${what} ${file}: check the path`)
+    throw new UserError(`the ${what} ${file} cannot be read (${code}): make it readable`)
   }
+  if (!fs.fstatSync(descriptor).isDirectory()) return descriptor
+  fs.closeSync(descriptor)
+  throw new UserError(`the ${what} ${file} is a directory: give the path of a file`)
+}
+function readNamed(what: string, file: string): string {
+  const descriptor = openNamed(what, file)
+  try {
+    return fs.readFileSync(descriptor, 'utf8')
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+export function readManifest(file: string): Manifest {
+  const text = readNamed('manifest', file)
   try {
     return JSON.parse(text) as Manifest
   } catch (error) {
-    throw new UserError(`the manifest ${file} is not JSON: ${(error as Error).message}`)
+    throw new UserError(`the manifest ${file} is not JSON: ${(error as Error).message}; correct it there`)
   }
 }
 

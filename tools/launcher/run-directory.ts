@@ -43,20 +43,34 @@ function makeNamed(directory: string, bytes: number): string {
     throw new UserError(
       `the run directory's path is longer than ${LONGEST_PATH} bytes, too long for sockets in it: ${directory}`,
     )
-  makeDirectory(directory)
+  const made = makeDirectory(directory)
+  try {
+    checkNamed(directory, bytes)
+  } catch (error) {
+    if (made) fs.rmdirSync(directory)
+    throw error
+  }
+  return directory
+}
+function checkNamed(directory: string, bytes: number): void {
   if (!isWritable(directory))
     throw new UserError(`the run directory ${directory} is not writable: choose one you may write to`)
   refuseStranger(directory)
   if (roomIn(directory) < bytes + SPARE_BYTES)
-    throw new UserError(`${directory} has too little room: the system's memory needs ${megabytes(bytes)} there`)
-  return directory
+    throw new UserError(
+      `the run directory ${directory} has too little room: the system's memory needs ${megabytes(bytes)} there; free some, or choose another`,
+    )
 }
-/** Not with its parents: Node's recursive form never returns where the file system refuses with ENOENT, as /proc does. */
-function makeDirectory(directory: string): void {
+/** False: it was there. Not with its parents: Node's recursive form never returns where the file system refuses with ENOENT, as /proc does. */
+function makeDirectory(directory: string): boolean {
   try {
     fs.mkdirSync(directory, { mode: 0o700 })
+    return true
   } catch (error) {
-    if (errorCode(error) === 'EEXIST' && fs.statSync(directory).isDirectory()) return
+    if (errorCode(error) === 'EEXIST') {
+      if (fs.statSync(directory).isDirectory()) return false
+      throw new UserError(`the run directory ${directory} is a file: choose a directory, or a name that is not taken`)
+    }
     throw new UserError(
       `the run directory ${directory} cannot be made (${errorCode(error)}): choose one in a directory that exists and that you may write to`,
     )
