@@ -61,6 +61,9 @@ export class AgentHost extends OsHost {
   override usage(life: number): Usage | undefined {
     return this.spawner.usage(life)
   }
+  override ownKb(life: number): number | undefined {
+    return this.spawner.usage(life)?.ownKb
+  }
   override makeMemory(name: string, bytes: number, sharing?: 'readable'): string {
     const path = super.makeMemory(`${name}-${this.secret()}`, bytes)
     chmodSync(path, sharing === 'readable' ? READABLE : USABLE)

@@ -2,8 +2,8 @@
  * Processes in containers: instead of forking, the kernel tells an agent that waits in each container what to start.
  *
  *   agent ──connects──► RUN/agents/<name>      the kernel listens, one socket per container, and asks the host who came
- *   kernel ──spawn {life, image, token, terminal, heapBytes}──► agent ──started {life, pid}──► … ──exit {life, code, signal}──►
- *   kernel ──kill {life, signal} · usage {life} · leave · renew──► agent ──usage {life, state, cpuMs, rssKb} · leaving──►
+ *   kernel ──spawn {life, image, token, terminal, heapBytes}──► agent ──started {life, pid}──► … ──exit {life, code, signal, heapIsFull}──►
+ *   kernel ──kill {life, signal} · usage {life} · leave · renew──► agent ──usage {life, state, cpuMs, rssKb, ownKb} · leaving──►
  *
  *   open()              listens for all agents
  *   ready(ms)           waits for those that processes of the manifest need; the names of the missing
@@ -39,10 +39,12 @@ export interface Order {
 export interface Exit {
   readonly code: number | null
   readonly signal: string | null
+  readonly heapIsFull?: boolean
 }
 export interface LifeUsage {
   readonly cpuMs: number
   readonly rssKb: number
+  readonly ownKb: number
   readonly state: string
   /** In its container. */
   readonly pid: number
@@ -197,14 +199,18 @@ export class AgentSpawner {
     if (report && typeof report.life === 'number' && report.life !== life?.id) return
     if (!report || !life || !this.take(slot, life, report)) slot.socket?.destroy()
   }
-  private take(slot: Slot, life: Life, { op, pid, state, cpuMs, rssKb, code, signal }: Report): boolean {
+  private take(
+    slot: Slot,
+    life: Life,
+    { op, pid, state, cpuMs, rssKb, ownKb, code, signal, heapIsFull }: Report,
+  ): boolean {
     if (op === 'started' && isCount(pid)) {
       life.pid = pid
       this.options.onStarted?.()
-    } else if (op === 'usage' && isCount(cpuMs) && isCount(rssKb) && typeof state === 'string')
-      life.usage = { state: state.slice(0, 1), cpuMs, rssKb, pid: life.pid }
+    } else if (op === 'usage' && [cpuMs, rssKb, ownKb].every(isCount) && typeof state === 'string')
+      life.usage = { state: state.slice(0, 1), cpuMs, rssKb, ownKb, pid: life.pid } as LifeUsage
     else if (op === 'exit' && (code === null || isCount(code)) && (signal === null || isSignal(signal)))
-      this.exited(slot, life, { code, signal })
+      this.exited(slot, life, { code, signal, ...(heapIsFull === true && { heapIsFull }) })
     else return false
     return true
   }

@@ -60,6 +60,19 @@ describe('CSpace', () => {
     node.insert(endpoint())
     expect(() => node.insert(endpoint())).to.throw(/seL4_NotEnoughMemory/)
   })
+  it('leaves nothing of a new capability it refuses', () => {
+    const node = new CNode(1, 2, { quota: 1 })
+    const original = endpoint()
+    node.put(1, original)
+    for (const refused of [
+      () => node.put(1, derive(original, { origin })),
+      () => node.put(9, derive(original, { origin })),
+      () => node.put(2, derive(original, { origin })),
+      () => node.insert(derive(original, { origin })),
+    ])
+      expect(refused).to.throw(/^seL4_(DeleteFirst|RangeError|NotEnoughMemory)/)
+    expect([original.object.references, original.children.size]).to.deep.equal([1, 0])
+  })
   it('a moved capability keeps its place in the tree and closes what was opened at its address', () => {
     const node = new CNode(1, 2)
     const original = endpoint()

@@ -97,13 +97,27 @@ export class CNode implements KernelObject {
   all(): Capability[] {
     return [...this.slots.values()]
   }
+  /** A new capability that finds no place is gone, and its object with it. */
   put(index: number, cap: Capability): void {
-    if (index < 0 || index >= 2 ** this.radix) throw new Sel4Error('seL4_RangeError', `slot ${index}`)
-    if (this.slots.has(index)) throw new Sel4Error('seL4_DeleteFirst', `slot ${index}`)
-    if (this.slots.size >= this.quota) throw new Sel4Error('seL4_NotEnoughMemory', 'no more capabilities allowed')
+    const refusal = this.refusal(index)
+    if (refusal) throw this.refused(cap, refusal)
     this.slots.set(index, cap)
     cap.cnode = this
     cap.index = index
+  }
+  private refusal(index: number): Sel4Error | undefined {
+    if (index < 0 || index >= 2 ** this.radix) return new Sel4Error('seL4_RangeError', `slot ${index}`)
+    if (this.slots.has(index)) return new Sel4Error('seL4_DeleteFirst', `slot ${index}`)
+    if (this.room > 0) return undefined
+    return new Sel4Error('seL4_NotEnoughMemory', `capabilities: ${this.quota} and no more`)
+  }
+  private refused(cap: Capability, refusal: Sel4Error): Sel4Error {
+    if (cap.index === HIDDEN) remove(cap)
+    return refusal
+  }
+  /** How many more it may hold. */
+  get room(): number {
+    return this.quota - this.slots.size
   }
   /** At a slot of the kernel's choice; one is reused only when all have been. Slot 0 is no capability. */
   insert(cap: Capability): CPtr {
@@ -113,7 +127,7 @@ export class CNode implements KernelObject {
       this.put(this.nextFree, cap)
       return cap.index
     }
-    throw new Sel4Error('seL4_NotEnoughMemory', 'CSpace is full')
+    throw this.refused(cap, new Sel4Error('seL4_NotEnoughMemory', 'CSpace is full'))
   }
   clear(index: number): void {
     this.slots.delete(index)

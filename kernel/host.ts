@@ -24,6 +24,8 @@ export interface Usage {
 export interface ExitStatus {
   readonly code: number | null
   readonly signal: string | null
+  /** It said before it ended that its heap was full. */
+  readonly heapIsFull?: boolean
 }
 export interface Host {
   now(): number
@@ -35,6 +37,8 @@ export interface Host {
   start(request: StartRequest): number
   kill(pid: number, signal: string): void
   usage(pid: number): Usage | undefined
+  /** Memory that is its own: of no file, shared with nobody. */
+  ownKb(pid: number): number | undefined
   /** Makes zeroed memory that processes can map, or only read; its path. */
   makeMemory(name: string, bytes: number, sharing?: 'readable'): string
   /** The kernel's own writable view of such memory. */

@@ -249,10 +249,12 @@ const shutdown: Invocation = (kernel, _root, body) => {
 /** Of /proc/PID/stat: what the kernel has not heard of, or not yet. */
 const HOST_STATES: Readonly<Record<string, string>> = { T: 'stopped', t: 'stopped', Z: 'dead', X: 'dead' }
 export const processList = (kernel: Kernel): ProcessInfo[] =>
-  [...kernel.processes.values()].map(({ name, pid, state, init }) => {
+  [...kernel.processes.values()].map((process) => {
+    const { name, pid, state, init } = process
     const usage: Usage = kernel.host.usage(pid) ?? { cpuMs: 0, rssKb: 0, state: '' }
     const { cpuMs, rssKb, state: host, pid: inContainer = pid } = usage
-    return { name, pid: inContainer, generation: init.generation, state: HOST_STATES[host] ?? state, cpuMs, rssKb }
+    const shown = kernel.throttle.throttled(process) ? 'throttled' : (HOST_STATES[host] ?? state)
+    return { name, pid: inContainer, generation: init.generation, state: shown, cpuMs, rssKb }
   })
 
 export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invocation>([

@@ -39,6 +39,7 @@ import {
 import { type Capability, CNode, derive, isGone, makeCapability, RIGHT, remove } from './cspace.ts'
 import { Ceiling } from './ceiling.ts'
 import type { Device } from './device.ts'
+import { DataLimit } from './data-limit.ts'
 import { DirectIrqs } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
@@ -48,10 +49,12 @@ import { judge } from './judge.ts'
 import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
 import type { CheckedManifest, Limits } from './manifest/manifest.ts'
+import { sizeText } from './manifest/units.ts'
 import { Notification } from './notification.ts'
 import { type DeathCause, Process, type ProcessInit } from './process.ts'
 import { SessionTable } from './session.ts'
 import { MAX_PRIORITY, Tcb } from './tcb.ts'
+import { Throttle } from './throttle.ts'
 import { VSpace } from './vspace.ts'
 
 /** 2^16 capabilities: an Executive with many devices needs some thousands. */
@@ -102,7 +105,9 @@ export class Kernel {
   private readonly generations = new Map<string, number>()
   private readonly cables = new Map<string, Capability>()
   private readonly restarts = new Map<string, number[]>()
+  readonly throttle: Throttle
   private readonly lease: Lease
+  private readonly dataLimit: DataLimit
   private unheard?: DeathReport[] = []
   private nextObject = 1
   private stopping?: { code: number; reason: string }
@@ -121,7 +126,9 @@ export class Kernel {
     })
     this.machine = new Machine(this)
     this.controls = this.machine.controls()
+    this.throttle = new Throttle(this)
     this.lease = new Lease(this)
+    this.dataLimit = new DataLimit(this)
   }
   id(): number {
     return this.nextObject++
@@ -136,6 +143,7 @@ export class Kernel {
     if (this.manifest.panel) this.startPanel('fresh')
     this.startRoot()
     this.lease.start()
+    this.dataLimit.start()
   }
   private startDevice(device: Device, birth: Birth): void {
     const { name, image, config, limits } = device.spec
@@ -196,6 +204,7 @@ export class Kernel {
     this.generations.set(name, generation)
     this.processes.set(name, process)
     this.byToken.set(token, process)
+    this.throttle.add(process)
     this.livingChanged()
     return process
   }
@@ -375,7 +384,7 @@ export class Kernel {
     if (process?.alive) void this.bury(process, status)
   }
   /** 1 sessions closed · 2 DMA off, confirmed · 3 capabilities and frames reclaimed · 4 reported. */
-  private async bury(process: Process, { code, signal }: ExitStatus): Promise<void> {
+  private async bury(process: Process, status: ExitStatus): Promise<void> {
     const { name, init } = process
     process.died()
     init.device?.detach()
@@ -385,7 +394,7 @@ export class Kernel {
     const report: DeathReport = {
       name,
       generation: init.generation,
-      ...(process.ended ?? (signal ? { cause: 'signal', detail: signal } : { cause: 'exit', detail: `${code}` })),
+      ...(process.ended ?? causeOf(status, init.limits)),
       ...(process.epitaph && { epitaph: process.epitaph }),
     }
     this.host.log(this.stopping ? 'debug' : 'warn', `${name} died`, report)
@@ -455,6 +464,8 @@ export class Kernel {
     if (this.stopping) return
     this.stopping = { code, reason }
     this.lease.stop()
+    this.dataLimit.stop()
+    this.throttle.stop()
     this.host.log('info', `stopping: ${reason}`, { code })
     await this.stopPanel()
     const devices = [...this.machine.devices.values()].flatMap(({ process }) =>
@@ -465,6 +476,10 @@ export class Kernel {
     while (this.processes.size) await new Promise<void>((resolve) => this.host.alarm(5, resolve))
     this.host.ended(code, reason)
   }
+}
+function causeOf({ code, signal, heapIsFull }: ExitStatus, { heap }: Limits): Pick<DeathReport, 'cause' | 'detail'> {
+  if (heapIsFull) return { cause: 'limit', detail: `heap: more than ${sizeText(heap)}` }
+  return signal ? { cause: 'signal', detail: signal } : { cause: 'exit', detail: `${code}` }
 }
 const carriedBy = (message: Buffer): TraceContext | undefined =>
   traced(message) ? Uint8Array.from(contextOf(message)) : undefined

@@ -9,7 +9,7 @@
  *   asked, silent for ten leases whatever it did         → ended
  *
  * Time is counted in the kernel's own ticks, so that a kernel that was stalled (or stopped with its children) blames
- * nobody, and neither is a process blamed that the host did not let run.
+ * nobody, and neither is a process blamed that the host did not let run, or the kernel itself (throttle.ts).
  */
 import { encode, KIND } from '../lib/sel4/wire.ts'
 import type { Usage } from './host.ts'
@@ -50,7 +50,7 @@ export class Lease {
     this.alarm?.cancel()
   }
   private check(process: Process): void {
-    if (!process.alive) return
+    if (!process.alive || process.held) return
     const silent = process.silent++
     if (process.state === 'starting') {
       if (silent > BIRTH_TICKS) this.kernel.end(process, 'lease', 'it never said hello')

@@ -6,12 +6,22 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { appendFileSync, closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { Router } from 'zeromq'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
 import { BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
+import { heapIsFull } from './last-words.ts'
 
 export interface OsHostOptions {
   readonly run: string
@@ -60,7 +70,9 @@ export class OsHost implements Host {
   }
   start({ name, image, token, terminal, heapBytes }: StartRequest): number {
     const { run, bundle } = this.options
-    const log = openSync(join(run, 'log', `${name}.log`), 'a', 0o600)
+    const path = join(run, 'log', `${name}.log`)
+    const log = openSync(path, 'a', 0o600)
+    const { size } = fstatSync(log)
     const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG, NEPTUNE_NODE_OPTIONS } = process.env
     const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
     const options = NEPTUNE_NODE_OPTIONS ? NEPTUNE_NODE_OPTIONS.split(' ') : []
@@ -75,12 +87,12 @@ export class OsHost implements Host {
         stdio: [...stdio],
         cwd: run,
       })
-      return this.adopt(child, token)
+      return this.adopt(child, token, (signal) => signal === 'SIGABRT' && heapIsFull(path, size))
     } finally {
       closeSync(log)
     }
   }
-  private adopt(child: ChildProcess, token: string): number {
+  private adopt(child: ChildProcess, token: string, heapWasFull: (signal: string | null) => boolean): number {
     const pid = child.pid ?? -1
     this.children.set(pid, child)
     let over = false
@@ -90,7 +102,7 @@ export class OsHost implements Host {
       this.children.delete(pid)
       this.options.onExit(token, status)
     }
-    child.on('exit', (code, signal) => end({ code, signal }))
+    child.on('exit', (code, signal) => end({ code, signal, ...(heapWasFull(signal) && { heapIsFull: true }) }))
     child.on('error', (error) => {
       this.log('error', `an image could not be started: ${error.message}`)
       if (child.pid === undefined) end({ code: 127, signal: null })
@@ -106,6 +118,15 @@ export class OsHost implements Host {
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       const cpuMs = (Number(fields[11]) + Number(fields[12])) * MS_PER_JIFFY
       return { state: fields[0], cpuMs, rssKb: Number(fields[21]) * PAGE_KB }
+    } catch {
+      return undefined
+    }
+  }
+  /** /proc/PID/statm: resident pages, and those of them that are files' or shared. */
+  ownKb(pid: number): number | undefined {
+    try {
+      const [, resident, shared] = readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')
+      return (Number(resident) - Number(shared)) * PAGE_KB
     } catch {
       return undefined
     }

@@ -56,6 +56,8 @@ export class Process {
   ended?: { cause: DeathCause; detail: string }
   /** Kernel ticks since it was heard last. */
   silent = 0
+  /** Stopped by the kernel for a while: it used more than its share of the processor. */
+  held = false
   onLost?: () => void
   private readonly send: (message: Buffer) => void
   private readonly questions = new Map<number, (answer: unknown) => void>()

@@ -13,11 +13,12 @@ import { parseSize, sizeText } from './units.ts'
 const MIB = 1024 * 1024
 
 /**
- * Heap: V8's of a busy driver, with room. Lease: the architecture's. Requests: a thousand times what any process of the
+ * Heap: V8's of a busy driver, with room. Data: Node, the libraries and what a driver buffers are 60 MiB. Lease: the architecture's. Requests: a thousand times what any process of the
  * system has under way (docs/guides/limits.md); the kernel answers as many in a fifth of a second.
  */
 const DEFAULT_LIMITS: Limits = {
   heap: 256 * MIB,
+  data: 256 * MIB,
   leaseMs: 2000,
   capabilities: 4096,
   credits: 64,
@@ -30,16 +31,24 @@ interface Least {
 }
 const LEAST: Readonly<Record<keyof Limits, Least>> = {
   heap: { value: 64 * MIB, text: sizeText, why: 'a process needs at least 64 MiB' },
+  data: { value: 64 * MIB, text: sizeText, why: 'Node and its libraries need at least 64 MiB' },
   leaseMs: { value: 250, why: 'less than 250 would end a process that only collects garbage' },
   // Those every process is born with (its CSpace, VSpace, TCB, fault endpoint …) and a few of its own.
   capabilities: { value: 16, why: 'a process needs at least 16' },
   credits: { value: 1, why: 'a session needs at least 1' },
   // A runtime that opens its sessions and waits for its interrupts does all of it at once.
   requests: { value: 64, why: 'a process that starts sends 64 at once' },
+  // It is stopped for nine tenths of the time, twice its lease at most when it has threads of its own.
+  cpuShare: { value: 10, why: 'with less than 10 a process would seem to hang' },
 }
 
-export function limitsOf({ heap, ...rest }: Limit = {}): Limits {
-  return { ...DEFAULT_LIMITS, ...rest, ...(heap !== undefined && { heap: parseSize(heap) }) }
+export function limitsOf({ heap, data, ...rest }: Limit = {}): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    ...rest,
+    ...(heap !== undefined && { heap: parseSize(heap) }),
+    ...(data !== undefined && { data: parseSize(data) }),
+  }
 }
 
 export function limitsSuffice({ file, devices, panel, root, images }: Manifest): string[] {
@@ -51,10 +60,10 @@ export function limitsSuffice({ file, devices, panel, root, images }: Manifest):
   ]
   return holders.flatMap(({ key, limits }) =>
     (Object.keys(LEAST) as (keyof Limits)[])
-      .filter((name) => limits[name] < LEAST[name].value)
+      .filter((name) => (limits[name] ?? Number.POSITIVE_INFINITY) < LEAST[name].value)
       .map((name) => {
         const { text = String, why } = LEAST[name]
-        return `${file}: ${key}.limits.${name} is ${text(limits[name])}, but ${why}; raise it`
+        return `${file}: ${key}.limits.${name} is ${text(limits[name] as number)}, but ${why}; raise it`
       }),
   )
 }

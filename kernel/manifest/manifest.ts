@@ -46,10 +46,12 @@ export interface Needs {
 /** As schema.ts describes each; sizes in bytes. */
 export interface Limits {
   readonly heap: number
+  readonly data: number
   readonly leaseMs: number
   readonly capabilities: number
   readonly credits: number
   readonly requests: number
+  readonly cpuShare?: number
 }
 export interface ManifestImage {
   readonly name: string

@@ -50,6 +50,8 @@ const Limits = Type.Partial(
   Type.Object({
     /** V8's heap; a process that needs more dies of it. */
     heap: Size,
+    /** Its memory besides: buffers, libraries; a process that has more is ended. */
+    data: Size,
     /** How long it may be silent before it counts as hung and is ended. */
     leaseMs: Type.Integer({ minimum: 0, expects: 'a number of milliseconds' }),
     /** Capability slots of its CSpace; one more is seL4_NotEnoughMemory. */
@@ -58,6 +60,8 @@ const Limits = Type.Partial(
     credits: Type.Integer({ minimum: 0, expects: 'a number of messages' }),
     /** Messages it may send to the kernel before it listens to an answer; one that sends on is ended. */
     requests: Type.Integer({ minimum: 0, expects: 'a number of messages' }),
+    /** Percent of one processor; a process that uses more is stopped for as long as it takes. Absent: as the host gives. */
+    cpuShare: Type.Integer({ minimum: 0, expects: 'a percentage of one processor' }),
   }),
   closed,
 )

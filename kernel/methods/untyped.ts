@@ -40,6 +40,7 @@ function window(call: Call, args: Sel4Arguments<'Untyped_Retype'>): Slot[] {
   const slots = Array.from({ length: num_objects }, (_, count) => ({ node, index: node_offset + count }))
   const taken = slots.find(({ index }) => node.at(index))
   if (taken) throw new Sel4Error('seL4_DeleteFirst', `slot ${taken.index}`)
+  if (node.room < num_objects) throw new Sel4Error('seL4_NotEnoughMemory', `capabilities: room for ${node.room} more`)
   return slots
 }
 /** Depth 0: the root itself. */

@@ -186,6 +186,9 @@ class SimHost implements Host {
     const process = this.sim.processes.get(pid)
     return process && { cpuMs: 0, rssKb: 0, state: process.stopped ? 'T' : 'S' }
   }
+  ownKb(): number {
+    return 0
+  }
   makeMemory(name: string, bytes: number): string {
     return this.sim.makeMemory(name, bytes)
   }

@@ -60,9 +60,28 @@ const programs: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     Object.entries(FLOODS).map(([flood, message]) => [nameOf(flood), image(`await flood(${message})`)]),
   ),
+  // Old objects survive, so the heap itself is full, not the nursery.
+  hoarder: image(`const all = []; for (;;) { all.push({ at: all.length, of: new Array(100).fill(all.length) })
+    if (all.length % 10_000 === 0) await new Promise(setImmediate) }`),
+  buffers: image(
+    `const all = []; for (;;) { all.push(Buffer.alloc(1 << 20, 1)); await new Promise((r) => setTimeout(r, 5)) }`,
+  ),
+  collector: image(`const refusals = []
+  for (let made = 0; refusals.length < 1000; made++)
+    await sel4.makeNotification().catch((error) => refusals.push([made, error.message]))
+  log.info('full', { made: refusals[0][0], message: refusals[0][1] })`),
+  spinner: image(
+    'const until = Date.now() + 4000; while (Date.now() < until); log.info("spun", { cpu: process.cpuUsage() })',
+  ),
   busy: image(`const worker = async () => { for (let i = 0; i < 100; i++) await sel4.invoke(OP.yield, null) }
   await Promise.all(Array.from({ length: 1000 }, worker))
   log.info('done')`),
+}
+const limits: Readonly<Record<string, object>> = {
+  hoarder: { heap: '64 MiB' },
+  buffers: { data: '64 MiB', heap: '64 MiB' },
+  collector: { capabilities: 32 },
+  spinner: { cpuShare: 20, leaseMs: 2000 },
 }
 const names = Object.keys(programs)
 const options = {
@@ -74,7 +93,7 @@ const options = {
     devices: {},
     cables: {},
     root: { image: 'executive', banks: ['drivers'] },
-    images: Object.fromEntries(names.map((name) => [name, { image: name, limits: {} }])),
+    images: Object.fromEntries(names.map((name) => [name, { image: name, limits: limits[name] ?? {} }])),
   },
 }
 const MIB = 1024 * 1024
@@ -109,6 +128,46 @@ describe('the limits of a process', function () {
     }
   }
 
+  describe('memory', () => {
+    it('a full heap is its death, and the report says so', async () => {
+      start('hoarder')
+      expect(await deathOf('hoarder')).to.include({ cause: 'limit', detail: 'heap: more than 64 MiB' })
+      await goesOn()
+    })
+    it('so is memory that V8 does not count', async () => {
+      start('buffers')
+      expect(await deathOf('buffers')).to.include({ cause: 'limit', detail: 'data: more than 64 MiB beside its heap' })
+      await goesOn()
+    })
+  })
+  describe('capabilities', () => {
+    it('one too many is refused, and leaves nothing in the kernel', async () => {
+      start('collector')
+      const full = await system.until('collector', 'full')
+      expect(full).to.include({ made: 29, message: 'seL4_NotEnoughMemory: capabilities: 32 and no more' })
+      const [{ caps }] = await system.control({ op: 'caps', name: 'collector' })
+      expect(caps).to.have.length(32)
+      await goesOn()
+    })
+  })
+  describe('the processor', () => {
+    it('who spins gets its share and no more, and is not taken for hung', async () => {
+      start('spinner')
+      const states = new Set<string>()
+      for (let waited = 0; system.lines('spinner').length === 0; waited += 100) {
+        if (waited > 15_000) throw new Error(`it did not end\n${system.logs()}`)
+        await pause(100)
+        for (const { name, state } of await system.control({ op: 'ps' })) if (name === 'spinner') states.add(state)
+      }
+      const { cpu } = (await system.until('spinner', 'spun')) as unknown as { cpu: { user: number; system: number } }
+      // 4 s at 20 % are 0.8 s, and what it used before it was noticed.
+      expect((cpu.user + cpu.system) / 1000).to.be.below(1600)
+      expect(states).to.include('throttled')
+      expect(system.lines('executive').filter(({ report }) => (report as { name?: string })?.name === 'spinner')).to.be
+        .empty
+      await goesOn()
+    })
+  })
   describe('messages', () => {
     for (const flood of Object.keys(FLOODS))
       it(`a million ${flood}: ended for its limit, the kernel holds none of them`, async () => {

@@ -27,12 +27,17 @@ describe('agents', () => {
     // The agent starts images beside itself: here, one that ends at once with code 3, one that waits.
     fs.writeFileSync(path.join(run, 'three.js'), 'process.exit(3)')
     fs.writeFileSync(path.join(run, 'wait.js'), 'setTimeout(() => {}, 1e6)')
-    const source = fs.readFileSync(path.join(__dirname, 'main.ts'), 'utf8')
-    const { code } = (require('esbuild') as typeof import('esbuild')).transformSync(source, {
-      loader: 'ts',
+    fs.writeFileSync(
+      path.join(run, 'hoard.js'),
+      'const all = []; for (;;) all.push({ of: new Array(100).fill(all.length) })',
+    )
+    ;(require('esbuild') as typeof import('esbuild')).buildSync({
+      entryPoints: [path.join(__dirname, 'main.ts')],
+      outfile: path.join(run, 'agent.js'),
+      bundle: true,
+      platform: 'node',
       format: 'cjs',
     })
-    fs.writeFileSync(path.join(run, 'agent.js'), code)
   })
   afterEach(async () => {
     spawner?.close()
@@ -75,6 +80,14 @@ describe('agents', () => {
     await until(() => exits.length === 2)
     expect(exits[1]).deep.equal({ token: 'b', code: null, signal: 'SIGKILL' })
     expect(spawner.usage(life)).equal(undefined)
+  })
+  it('tell of a heap that was full', async () => {
+    await open(container('disk', 'own'))
+    agent('disk')
+    expect(await spawner.ready(5000)).deep.equal([])
+    start('disk', 'hoard', 'a')
+    await until(() => exits.length === 1)
+    expect(exits[0]).deep.equal({ token: 'a', code: null, signal: 'SIGABRT', heapIsFull: true })
   })
   it('wait for a container that is killed and comes back', async () => {
     await open(container('disk', 'own'))

@@ -12,6 +12,7 @@ import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { heapIsFull, LAST_WORDS_BYTES, tellsOfHeap } from '../../kernel/last-words.ts'
 
 /** The kernel's container may start after this one. */
 const RETRY_MS = 100
@@ -117,23 +118,29 @@ class Agent {
     const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
     const bundle = path.join(__dirname, `${path.basename(image)}.js`)
     const boot = JSON.stringify({ run: this.run, token, parent: process.pid })
+    const log = terminal ? this.log() : undefined
     const child = spawn(process.execPath, [...heap, '--enable-source-maps', bundle], {
-      stdio: terminal ? ['inherit', 'inherit', this.log()] : ['ignore', 'inherit', 'inherit'],
+      stdio: log ? ['inherit', 'inherit', log.file] : ['ignore', 'inherit', 'pipe'],
       env: { ...process.env, NEPTUNE_BOOT: boot },
     })
+    const heapWasFull = log ? () => heapIsFull(log.path, log.size) : listen(child)
     this.life = life
     this.child = child
     child.once('spawn', () => this.tell({ op: 'started', life, pid: child.pid }))
     child.once('error', () => child.pid === undefined && this.ended(life, 127, null))
-    child.once('exit', (code, signal) => this.ended(life, code, signal))
+    child.once('exit', (code, signal) => signal !== 'SIGABRT' && this.ended(life, code, signal))
+    // What it said last may come after its end.
+    child.once('close', (_code, signal) => signal === 'SIGABRT' && this.ended(life, null, signal, heapWasFull()))
   }
   /** What the front panel's program says must not get between it and the picture. */
-  private log(): number {
-    return fs.openSync(path.join(this.run, 'log', `${this.name}.log`), 'a', 0o600)
+  private log(): { path: string; file: number; size: number } {
+    const file = path.join(this.run, 'log', `${this.name}.log`)
+    const descriptor = fs.openSync(file, 'a', 0o600)
+    return { path: file, file: descriptor, size: fs.fstatSync(descriptor).size }
   }
-  private ended(life: number, code: number | null, signal: string | null): void {
+  private ended(life: number, code: number | null, signal: string | null, heapWasFull = false): void {
     this.child = undefined
-    this.tell({ op: 'exit', life, code, signal })
+    this.tell({ op: 'exit', life, code, signal, ...(heapWasFull && { heapIsFull: true }) })
   }
   private usage(life: number): void {
     if (life !== this.life || !this.child?.pid) return
@@ -141,7 +148,9 @@ class Agent {
       const stat = fs.readFileSync(`/proc/${this.child.pid}/stat`, 'latin1')
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
       const cpuMs = (Number(fields[11]) + Number(fields[12])) * MS_PER_JIFFY
-      this.tell({ op: 'usage', life, state: fields[0], cpuMs, rssKb: Number(fields[21]) * PAGE_KB })
+      const [, resident, shared] = fs.readFileSync(`/proc/${this.child.pid}/statm`, 'latin1').split(' ')
+      const ownKb = (Number(resident) - Number(shared)) * PAGE_KB
+      this.tell({ op: 'usage', life, state: fields[0], cpuMs, rssKb: Number(resident) * PAGE_KB, ownKb })
     } catch {
       // It has just ended, and that is on its way.
     }
@@ -157,6 +166,15 @@ class Agent {
   }
 }
 
+/** Hands on what a process says, and knows its end. */
+function listen({ stderr }: ChildProcess): () => boolean {
+  let end = ''
+  stderr?.setEncoding('latin1').on('data', (text: string) => {
+    process.stderr.write(text, 'latin1')
+    end = (end + text).slice(-LAST_WORDS_BYTES)
+  })
+  return () => tellsOfHeap(end)
+}
 async function main(run: string, name: string): Promise<void> {
   // Sockets our process makes are for the group of the containers' users; their names are secret.
   process.umask(0o007)
