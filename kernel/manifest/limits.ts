@@ -13,7 +13,7 @@ import { parseSize, sizeText } from './units.ts'
 const MIB = 1024 * 1024
 
 /**
- * Heap: V8's of a busy driver, with room. Data: Node, the libraries and what a driver buffers are 60 MiB. Lease: the architecture's. Requests: a thousand times what any process of the
+ * Heap: V8's of a busy driver, with room. Data: Node and the libraries have 20 MiB of their own. Lease: the architecture's. Requests: a thousand times what any process of the
  * system has under way (docs/guides/limits.md); the kernel answers as many in a fifth of a second.
  */
 const DEFAULT_LIMITS: Limits = {
