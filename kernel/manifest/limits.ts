@@ -13,8 +13,9 @@ import { parseSize, sizeText } from './units.ts'
 const MIB = 1024 * 1024
 
 /**
- * Heap: V8's of a busy driver, with room. Data: Node and the libraries have 20 MiB of their own. Lease: the architecture's. Requests: a thousand times what any process of the
- * system has under way (docs/guides/limits.md); the kernel answers as many in a fifth of a second.
+ * Heap: V8's of a busy driver, with room. Data: at rest a process has 20 MiB of its own. Lease: the architecture's.
+ * Requests: a thousand times what any process of the system has under way (docs/guides/limits.md); the kernel answers as
+ * many in a fifth of a second.
  */
 const DEFAULT_LIMITS: Limits = {
   heap: 256 * MIB,
