@@ -1,9 +1,10 @@
 /**
  * A mapped device frame, the driver's side: writes are posted into the shared ring with one doorbell for each batch, a
  * read is served from the shared page when the device has taken every write posted so far, else by a request that
- * pushes them. After the device was restarted the first access opens it anew.
+ * pushes them. A mapping ends with its device: what was set up is gone, and a register at its power-on value would be taken
+ * for an answer. Then writes go nowhere and reads fail with serverDied; who wants the device's next life maps it again.
  */
-import type { Registers } from './api.ts'
+import { type Registers, Sel4Error } from './api.ts'
 import { DriverRegisters } from './memory/registers.ts'
 import type { Route, Runtime } from './runtime.ts'
 import type { RouteInfo } from './transport.ts'
@@ -20,6 +21,8 @@ export class MappedRegisters implements Registers {
   private readonly region: Uint8Array
   private shared: DriverRegisters
   private session: number
+  /** Of the device, counted along the route. */
+  private readonly life: number
   /** Writes that found the ring full, in order. */
   private overflow: { offset: number; value: number }[] = []
   private pushing?: Promise<void>
@@ -34,21 +37,26 @@ export class MappedRegisters implements Registers {
     this.region = runtime.transport.map(extent)
     this.shared = new DriverRegisters(this.region, length)
     this.session = route.session
+    this.life = route.deaths
   }
 
   write32(offset: number, value: number): void {
+    if (this.ended) return
     if (this.stale()) this.reopen()
     if (this.overflow.length || this.stale() || !this.shared.post(offset, value)) this.overflow.push({ offset, value })
     this.ring()
   }
   async read32(offset: number): Promise<number> {
+    this.mustLive()
     if (this.overflow.length || this.stale()) await this.push()
     const published = this.shared.readPublished(offset)
     if (published !== undefined) return published
     const { body } = await this.runtime.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
+    this.mustLive()
     return body as number
   }
   async flush(): Promise<void> {
+    this.mustLive()
     if (this.overflow.length || this.stale()) await this.push()
     if (!this.shared.consumedAll()) await this.request(PUSH_ONLY)
   }
@@ -57,6 +65,12 @@ export class MappedRegisters implements Registers {
     if (!this.stale()) await this.flush().catch(() => {})
   }
 
+  private get ended(): boolean {
+    return this.route.deaths !== this.life
+  }
+  private mustLive(): void {
+    if (this.ended) throw new Sel4Error('serverDied')
+  }
   private stale(): boolean {
     return this.route.session !== this.session
   }
@@ -86,6 +100,7 @@ export class MappedRegisters implements Registers {
   }
   private async pushAll(): Promise<void> {
     await this.runtime.openRoute(this.route.cptr)
+    this.mustLive()
     if (this.stale()) this.renew()
     while (this.overflow.length) {
       const { offset, value } = this.overflow[0]

@@ -81,6 +81,8 @@ export interface Route {
   state: 'closed' | 'opening' | 'open'
   session: number
   credits: number
+  /** Of receivers, while it was open. */
+  deaths: number
   link?: Link
   info?: RouteInfo
   opening?: Promise<void>
@@ -297,7 +299,7 @@ export class Runtime implements Sel4 {
     return route
   }
   private newRoute(cptr: CPtr): Route {
-    const route: Route = { cptr, state: 'closed', session: 0, credits: 0, waiting: [] }
+    const route: Route = { cptr, state: 'closed', session: 0, credits: 0, deaths: 0, waiting: [] }
     this.routes.set(cptr, route)
     return route
   }
@@ -412,6 +414,7 @@ export class Runtime implements Sel4 {
   }
   private routeClosed(route: Route, died: boolean): void {
     this.closeRoute(route)
+    if (died) route.deaths++
     if (!route.waiting.length) return
     if (died) return void this.open(route).catch(() => {})
     for (const pending of route.waiting.splice(0)) pending.reject(new Sel4Error('seL4_InvalidCapability'))

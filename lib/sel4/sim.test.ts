@@ -88,6 +88,34 @@ describe('simulator', () => {
     }
     expect(await record()).to.equal(await record())
   })
+  it('lets no mapping outlive its device: registers of another life are not what was set up', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const chip: Main = async (env) => env.machine?.attach({ reset() {}, mmioRead: () => env.generation })
+      const seen: (number | string)[] = []
+      const executive: Main = async ({ sel4, root }) => {
+        const cap = await root!.deviceFrame(0xfebf1000, 4096)
+        const look = async (times: number) => {
+          const registers = await sel4.mapDevice(cap)
+          for (let i = 0; i < times; i++) {
+            await registers.read32(0).then(
+              (value) => seen.push(value),
+              (error) => seen.push(error.message),
+            )
+            if (seed % 2) registers.write32(4, i)
+          }
+        }
+        await look(20)
+        while (seen.at(-1) !== 2) await look(1)
+      }
+      const sim = simulate(seed, { chip, executive })
+      await sim.run(4 + (seed % 30))
+      sim.kill('chip')
+      await sim.runUntil(() => seen.at(-1) === 2)
+      const before = seen.filter((value) => value === 1).length
+      const died = new Array(seen.length - before - 1).fill('serverDied')
+      expect(seen, `seed ${seed}`).to.deep.equal([...new Array(before).fill(1), ...died, 2])
+    }
+  })
   it('ends a process that stops answering, and nothing else', async () => {
     const sim = simulate(3, {})
     await sim.run(3000)
