@@ -137,6 +137,17 @@ function deaths(dice: Dice): Death[] {
   for (let more = dice.pick([0, 0, 1, 1, 2, 5]); more > 0; more--) list.push(one((list.at(-1) as Death).at + gap()))
   return list
 }
+/** The disk's controller, once or again and again, each time when the copies and the recoveries have got a little further. */
+export function controllerDeaths(seed: number): Death[] {
+  const dice = new Dice(~seed)
+  const list: Death[] = []
+  let at = dice.below(SCRIPT_EVENTS)
+  for (let count = 1 + dice.below(3); count > 0; count--) {
+    list.push({ at, name: 'ahci0', signal: dice.chance(6) ? 'SIGSTOP' : 'SIGKILL' })
+    at += dice.pick([5, 50, 300, 900])
+  }
+  return list
+}
 export function schedule(world: World, list: readonly Death[], careful = true): void {
   for (const { at, name, signal } of list)
     world.atEvent(at, () => {

@@ -4,7 +4,7 @@
  */
 import { expect } from 'chai'
 import { scaled } from '../support/scale.ts'
-import { bootWithDeath, crash, KEYBOARD, STORAGE, survive } from './campaign.ts'
+import { bootWithDeath, controllerDeaths, crash, KEYBOARD, STORAGE, survive } from './campaign.ts'
 
 /** Seeds that found a defect once. */
 const SURVIVED = [70, 1045, 1102, 1121, 2005, 2058, 2122, 3074]
@@ -37,6 +37,9 @@ describe('the whole system in the simulator', function () {
   })
   it('hides deaths at any moment', async () => {
     for (const seed of seeds(scaled(40))) await survive(seed)
+  })
+  it("hides the deaths of the disk's controller", async () => {
+    for (const seed of seeds(scaled(200))) await survive(seed, controllerDeaths(seed))
   })
   it('comes up although somebody dies meanwhile', async () => {
     for (const seed of seeds(scaled(30))) await bootWithDeath(seed)
