@@ -212,8 +212,15 @@ describe('fatfs, the driver', () => {
     expect(status(await machine.mount())).to.equal('STATUS_UNRECOGNIZED_VOLUME')
   })
 
-  it('marks the volume dirty on the disk itself before it is mounted', async () => {
+  it('asks the medium by a write that changes nothing, before the volume is marked dirty', async () => {
     const machine = new Machine(bareVolume(32))
+    const before = Buffer.from(machine.disk)
+    const whole = machine.executive.onNewRequest
+    machine.executive.onNewRequest = (packet) => {
+      const answer = whole?.(packet)
+      if (packet.MajorFunction === IRP_MJ.IRP_MJ_WRITE) expect(machine.disk.equals(before)).to.equal(true)
+      return answer
+    }
     const done = await machine.mount()
     const [write] = machine.executive
       .sent('NewRequest')
@@ -227,7 +234,7 @@ describe('fatfs, the driver', () => {
     await machine.mountAgain(true)
     expect(machine.executive.sent('NewRequest').at(-1)?.MajorFunction).to.equal(IRP_MJ.IRP_MJ_DEVICE_CONTROL)
   })
-  it('mounts read-only what refuses that mark, also in its next life, and then changes nothing', async () => {
+  it('mounts read-only what refuses that write, also in its next life, and then changes nothing', async () => {
     const machine = new Machine(bareVolume(16))
     machine.writeProtected = true
     const before = Buffer.from(machine.disk)
@@ -242,7 +249,7 @@ describe('fatfs, the driver', () => {
     await machine.end(root.File)
     expect(machine.disk.equals(before)).to.equal(true)
   })
-  it('does not mount what fails otherwise to take the mark', async () => {
+  it('does not mount what fails otherwise to take it', async () => {
     const machine = new Machine(bareVolume(16))
     await machine.executive.settle()
     const answer = machine.executive.onNewRequest

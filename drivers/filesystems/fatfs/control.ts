@@ -1,7 +1,7 @@
 /**
  * IRP_MJ_FILE_SYSTEM_CONTROL and its neighbours: mount, lock, unlock, dismount, flush, shutdown.
  *
- *   mount(DriverObject, storage, rebind)   recognise and load; read-only where the medium refuses the dirty mark
+ *   mount(DriverObject, storage, rebind)   recognise and load; read-only where the medium refuses to be written
  *   parkMount(volume)                      what the next life must know of the mount
  *   lock unlock dismount                   FSCTL_* of a volume handle
  *   markCleanStage(volume, begin)          undoes the dirty mark of a volume that was clean at its mount
@@ -65,14 +65,14 @@ async function wasReadOnly(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT):
   return (state & MOUNT.readOnly) !== 0
 }
 /**
- * Puts the boot sector's dirty mark on the disk, past every cache. A fixed disk cannot say that it is write-protected; it
- * refuses a write. This one is harmless, and comes before anything depends on the answer.
+ * Writes the boot sector over itself, past every cache. A fixed disk cannot say that it is write-protected; it refuses a
+ * write. This one changes nothing, wherever the power goes, and comes before anything depends on the answer.
  */
-async function refusesMark(DriverObject: DRIVER_OBJECT, volume: Volume): Promise<boolean> {
+async function refusesWrites(DriverObject: DRIVER_OBJECT, volume: Volume): Promise<boolean> {
   const { StorageDevice, SectorSize } = volume.seams.storage
   const buffer = AllocateCommonBuffer(DriverObject, SectorSize, SectorSize)
   try {
-    buffer.bytes.set(await volume.markedBootSector())
+    buffer.bytes.set(await volume.readMetadata(0, SectorSize))
     const Parameters = { kind: 'Write', Length: SectorSize, Key: 0, ByteOffset: 0 } as const
     const request = IoAllocateIrp(DriverObject, { MajorFunction: IRP_MJ.IRP_MJ_WRITE, Parameters }, { buffer })
     const { Status } = await IoCallDriverSynchronous(StorageDevice, request)
@@ -96,7 +96,7 @@ export async function mount(DriverObject: DRIVER_OBJECT, storage: DEVICE_OBJECT,
   }
   const length = await lengthOf(DriverObject, storage)
   const volume = await loadVolume(seams, length, rebind)
-  const settled = readOnly || rebind || !(await refusesMark(DriverObject, volume))
+  const settled = readOnly || rebind || !(await refusesWrites(DriverObject, volume))
   return settled ? volume : loadVolume({ ...seams, readOnly: true }, length, rebind)
 }
 

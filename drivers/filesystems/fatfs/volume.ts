@@ -107,14 +107,6 @@ export class Volume {
     const [state = 0] = await this.seams.parked(this.parkKey('mount'))
     return (state & MOUNT.clean) !== 0
   }
-  /** The device's first sector, with the mark where the boot sector has a place for it. */
-  async markedBootSector(): Promise<Uint8Array> {
-    const { SectorSize } = this.seams.storage
-    const { dirtyOffset } = this.geometry
-    const sector = (await this.readMetadata(0, SectorSize)).slice()
-    if (dirtyOffset) sector[dirtyOffset] |= DIRTY_FLAG
-    return sector
-  }
   private async readByte(offset: number): Promise<number> {
     const { BytsPerSec } = this.geometry
     const sector = Math.floor(offset / BytsPerSec) * BytsPerSec
