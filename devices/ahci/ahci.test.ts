@@ -69,6 +69,7 @@ function bench(options: { disk?: boolean; start?: boolean; allows?: (address: nu
     irq: machine.irq(0),
     dma: (address, length, access) => machine.dma(address, length, access),
     publish: (region, offset, value) => machine.publish(region, offset, value),
+    quiet: (region, offset) => machine.quiet(region, offset),
     ...(options.disk !== false && { disk: new AtaDisk(image, 'SERIAL-1') }),
   })
   const memory = new DataView(machine.physical.buffer)
@@ -444,8 +445,10 @@ describe('ahci', () => {
     }
     allPublished()
     machine.published.clear()
+    machine.quieted.clear()
     chip.reset()
     allPublished()
+    expect([...machine.quieted]).to.have.members([`0:${HBA.IS}`, `0:${HBA.PORTS + PX.IS}`])
   })
 
   it('opens its image, answers its cable, and ends with a sentence about a bad image', async () => {

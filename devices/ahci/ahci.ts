@@ -3,7 +3,8 @@
  *
  * Owns the generic host control registers and the interrupt. Every register reads without side effect, so all that can
  * change are published: a driver that posted nothing reads them without a message. Port registers are published before
- * the interrupt summary, so that whoever sees a cause also sees what it stands for.
+ * the interrupt summary, so that whoever sees a cause also sees what it stands for. PxIS and IS are quiet: to clear them
+ * acknowledges, and a driver that has commands out reads PxSACT or PxCI after it.
  *
  * [AHCI] Serial ATA AHCI 1.3.1    [PCI] PCI Local Bus Specification 3.0
  * Memory: ABAR (BAR 5), 4 KiB. Interrupt: MSI, one message.
@@ -19,6 +20,7 @@ export interface AhciSeams {
   readonly irq: InterruptLine
   readonly dma: Dma
   readonly publish: (region: number, offset: number, value: number) => void
+  readonly quiet: (region: number, offset: number) => void
   /** Absent: nothing is connected to the port. */
   readonly disk?: AtaDisk
 }
@@ -164,6 +166,7 @@ export class Ahci implements Chip {
   private publishEverything(): void {
     for (const offset of HBA_CONSTANT) this.seams.publish(REGION, offset, this.readHba(offset))
     this.publishedHba.clear()
+    for (const offset of [HBA.IS, HBA.PORTS + PX.IS]) this.seams.quiet(REGION, offset)
     for (const offset of PORT_PUBLISHED) {
       this.published[offset >> 2] = this.port.registers[offset >> 2]
       this.seams.publish(REGION, HBA.PORTS + offset, this.published[offset >> 2])

@@ -27,6 +27,7 @@ async function run(env: Environment, image: DiskImage | undefined): Promise<void
     irq: machine.irq(0),
     dma: (address, length, access) => machine.dma(address, length, access),
     publish: (region, offset, value) => machine.publish(region, offset, value),
+    quiet: (region, offset) => machine.quiet(region, offset),
     ...(image && { disk: new AtaDisk(image, serialOf(env)) }),
   })
   machine.attach(chip)

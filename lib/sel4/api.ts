@@ -352,6 +352,8 @@ export interface Machine {
    * whose read has no side effect whenever its value changes; a register never published is always read by request.
    */
   publish(region: number, offset: number, value: number): void
+  /** A write to this register only acknowledges, and may wait for the driver's next access. Holds until a reset. */
+  quiet(region: number, offset: number): void
   /**
    * Views of memory a DMA may touch: the pieces, in order, of [physicalAddress, +length) as the IOMMU lets this device see
    * them. Throws DmaFault when any byte is not granted for that direction. 'write' = the device writes memory.

@@ -87,6 +87,9 @@ export class DeviceMachine implements Machine {
   publish(region: number, offset: number, value: number): void {
     this.frames[region].publish(offset, value)
   }
+  quiet(region: number, offset: number): void {
+    this.frames[region].quiet(offset)
+  }
   dma(physicalAddress: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] {
     const pieces = this.iommu?.allows(physicalAddress, length, access) && this.physical.pieces(physicalAddress, length)
     if (!pieces) throw new DmaFault(physicalAddress, length)

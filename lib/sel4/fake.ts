@@ -312,6 +312,7 @@ export class FakeMachine implements Machine {
   readonly asserted = new Set<number>()
   /** `${region}:${offset}` → the last value published. */
   readonly published = new Map<string, number>()
+  readonly quieted = new Set<string>()
   chip?: Chip
   private readonly regions: Uint8Array[]
   private readonly allows: (physicalAddress: number, length: number, access: 'read' | 'write') => boolean
@@ -338,6 +339,9 @@ export class FakeMachine implements Machine {
   }
   publish(region: number, offset: number, value: number): void {
     this.published.set(`${region}:${offset}`, value >>> 0)
+  }
+  quiet(region: number, offset: number): void {
+    this.quieted.add(`${region}:${offset}`)
   }
   dma(physicalAddress: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] {
     const inside = physicalAddress >= 0 && physicalAddress + length <= this.physical.length

@@ -1,8 +1,9 @@
 /**
- * A mapped device frame, the driver's side: writes are posted into the shared ring with one doorbell for each batch, a
- * read is served from the shared page when the device has taken every write posted so far, else by a request that
- * pushes them. A mapping ends with its device: what was set up is gone, and a register at its power-on value would be taken
- * for an answer. Then writes go nowhere and reads fail with serverDied; who wants the device's next life maps it again.
+ * A mapped device frame, the driver's side: writes are posted into the shared ring with one doorbell for each batch (none
+ * for quiet registers), a read is served from the shared page when the device has taken every write posted so far, else by
+ * a request that pushes them. A mapping ends with its device: what was set up is gone, and a register at its power-on value
+ * would be taken for an answer. Then writes go nowhere and reads fail with serverDied; who wants the device's next life
+ * maps it again.
  */
 import { type Registers, Sel4Error } from './api.ts'
 import { DriverRegisters } from './memory/registers.ts'
@@ -43,8 +44,9 @@ export class MappedRegisters implements Registers {
   write32(offset: number, value: number): void {
     if (this.ended) return
     if (this.stale()) this.reopen()
-    if (this.overflow.length || this.stale() || !this.shared.post(offset, value)) this.overflow.push({ offset, value })
-    this.ring()
+    const posted = !this.overflow.length && !this.stale() && this.shared.post(offset, value)
+    if (!posted) this.overflow.push({ offset, value })
+    if (!posted || !this.shared.isQuiet(offset)) this.ring()
   }
   async read32(offset: number): Promise<number> {
     this.mustLive()

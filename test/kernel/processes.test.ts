@@ -6,9 +6,10 @@ const ECHO = `
 import { start } from './lib/sel4/start.ts'
 start(async (env) => {
   env.machine?.attach({ portIn: (port) => port & 0xff, portOut: (port, width, value) => env.log.info('out', { port, value }),
-    mmioRead: (region, offset) => seen[offset] ?? 0, reset() {},
+    mmioRead: (region, offset) => seen[offset] ?? 0, reset() { env.machine.quiet(0, 16) },
     mmioWrite: (region, offset, value) => { seen[offset] = value; if (offset === 8) env.machine.irq(0).raise() } })
   const seen = {}
+  env.machine?.quiet(0, 16)
   let sends = 0
   for (;;) {
     const { label, body, reply } = await env.sel4.recv(env.caps.echo)
@@ -49,6 +50,10 @@ start(async (env) => {
   frame.write32(8, 1)
   const word = await sel4.wait(notification)
   log.info('registers', { value: await frame.read32(4), word, unused: await frame.read32(12) })
+  const before = sel4.counters.sent
+  frame.write32(16, 7)
+  await new Promise(setImmediate)
+  log.info('quiet', { messages: sel4.counters.sent - before, value: await frame.read32(16) })
   const endpoint = await root.endpoint()
   void (async () => {
     for (;;) {
@@ -130,6 +135,9 @@ for (const slowpath of [false, true])
       expect([port.value, port.outside]).to.deep.equal([3, 'seL4_RangeError: no such register'])
       expect(await system.until('echo-device', 'out')).to.include({ port: 0x301, value: 0xbeef })
       expect(await system.until('executive', 'registers')).to.include({ value: 999, word: 1, unused: 0 })
+    })
+    it('a write to a quiet register waits for the next access', async () => {
+      expect(await system.until('executive', 'quiet')).to.include({ messages: 0, value: 7 })
     })
     it('a child with a badge, an arena it shares, and no more than it was given', async () => {
       expect(await system.until('client', 'born')).to.deep.include({ config: { word: 'w' }, arena: 2 << 20 })

@@ -61,6 +61,21 @@ describe('DeviceRegisters and DriverRegisters', () => {
     expect(driver.readPublished(0x38)).to.equal(undefined)
   })
 
+  it('know a quiet register from its neighbours, until a reset', () => {
+    const { device, driver } = setUp()
+    device.quiet(0x80)
+    device.publish(0x84, 5)
+    expect([0x7c, 0x80, 0x84, 0x80 + FRAME, -4].map((offset) => driver.isQuiet(offset))).to.deep.equal([
+      false,
+      true,
+      false,
+      false,
+      false,
+    ])
+    expect(driver.readPublished(0x80)).to.equal(undefined)
+    device.reset()
+    expect(driver.isQuiet(0x80)).to.equal(false)
+  })
   it('keep neighbouring registers apart at the ends of a frame', () => {
     for (const frame of [4, 128, 132, 4096, 65536]) {
       const { device, driver } = setUp(frame)

@@ -2,13 +2,13 @@
  * The shared region of one device frame: posted writes from the driver, published registers from the device.
  *
  *   registersBytes(frame)                 how large the region of a frame is
- *   DriverRegisters                       post · consumedAll · readPublished
- *   DeviceRegisters                       drain · publish · unpublish · discard · reset
+ *   DriverRegisters                       post · isQuiet · consumedAll · readPublished
+ *   DeviceRegisters                       drain · publish · unpublish · quiet · discard · reset
  *
  * Two parts on pages of their own, so that each side can be given the other's for reading only:
  *
  *   driver's part   tail | ring of 256 (offset, value) pairs        written by the driver alone
- *   device's part   head | a valid bit for each register | values   written by the device alone
+ *   device's part   head | a valid bit and a quiet bit for each register | values   written by the device alone
  *
  * head and tail count writes since the region was made, modulo 2^32; the ring is empty when they are equal, full when they
  * are 256 apart. One driver and one device use a region. Each keeps its own counter privately and only ever *stores* it,
@@ -35,10 +35,17 @@
  *
  * A read with side effects must never be published: the device would not notice it.
  *
+ * ## Quiet registers
+ *
+ * A write that only acknowledges changes nothing until the device next looks. A device may call such a register quiet: the
+ * driver then rings no bell for the write, which is taken with the next one that has a bell, or before the next read. A driver
+ * that acknowledges and still waits for something must read the state behind it anyway, or it could lose what came between
+ * the two on any hardware; that read pushes the write.
+ *
  * ## What a liar can do
  *
  * The driver believes of head only head == tail, or that there is room: a wild head reads as "full" and "not consumed", so
- * the driver asks by request and loses nothing but speed. The device reads tail once for each drain, so a driver that posts
+ * the driver asks by request and loses nothing but speed. A device that calls a register quiet delays its own work. The device reads tail once for each drain, so a driver that posts
  * for ever cannot hold it; a tail more than 256 ahead is a lie: the writes are dropped, counted in `refused`, and the ring
  * begins anew there. An offset that is not a register of this frame is counted and dropped. Neither side can be made to
  * touch a word outside the region.
@@ -58,8 +65,9 @@ const VALID = 16
 /** A BAR larger than this is split into several frames. */
 const FRAME_LIMIT = 1024 * 1024
 
-const validWords = (frame: number): number => Math.ceil(frame / 4 / 32)
-const devicePartBytes = (frame: number): number => Math.ceil(((VALID + validWords(frame)) * 4 + frame) / PAGE) * PAGE
+/** A bit for each register. */
+const bitWords = (frame: number): number => Math.ceil(frame / 4 / 32)
+const devicePartBytes = (frame: number): number => Math.ceil(((VALID + 2 * bitWords(frame)) * 4 + frame) / PAGE) * PAGE
 
 /** The size of the shared region of a frame `frame` bytes long: a whole number of pages. */
 export function registersBytes(frame: number): number {
@@ -71,7 +79,8 @@ export function registersBytes(frame: number): number {
 interface Parts {
   readonly driver: Uint32Array
   readonly device: Uint32Array
-  /** Word index of register 0's value in the device's part. */
+  /** Word indices in the device's part: of the quiet bits, and of register 0's value. */
+  readonly quiet: number
   readonly values: number
 }
 
@@ -82,7 +91,8 @@ function partsOf(region: Uint8Array, frame: number): Parts {
   return {
     driver: new Uint32Array(region.buffer, region.byteOffset, PAGE / 4),
     device: new Uint32Array(region.buffer, region.byteOffset + PAGE, (bytes - PAGE) / 4),
-    values: VALID + validWords(frame),
+    quiet: VALID + bitWords(frame),
+    values: VALID + 2 * bitWords(frame),
   }
 }
 
@@ -119,6 +129,11 @@ export class DriverRegisters {
     return true
   }
 
+  /** A write to it needs no bell. */
+  isQuiet(offset: number): boolean {
+    return isRegister(offset, this.frame) && this.bit(this.parts.quiet, offset)
+  }
+
   /** True when the device has taken every write posted so far. */
   consumedAll(): boolean {
     return this.pending() === 0
@@ -126,9 +141,9 @@ export class DriverRegisters {
 
   /** The register's value as the device shows it; undefined when the device must be asked. */
   readPublished(offset: number): number | undefined {
-    if (!isRegister(offset, this.frame) || !this.consumedAll() || !this.isValid(offset)) return undefined
+    if (!isRegister(offset, this.frame) || !this.consumedAll() || !this.bit(VALID, offset)) return undefined
     const value = Atomics.load(this.parts.device, this.parts.values + offset / 4)
-    return this.isValid(offset) && this.consumedAll() ? value : undefined
+    return this.bit(VALID, offset) && this.consumedAll() ? value : undefined
   }
 
   /** Writes on their way; more than RING_ENTRIES when the device lies. */
@@ -136,9 +151,8 @@ export class DriverRegisters {
     return (this.tail - Atomics.load(this.parts.device, HEAD)) >>> 0
   }
 
-  private isValid(offset: number): boolean {
-    const { word, bit } = validBit(offset)
-    return (Atomics.load(this.parts.device, word) & bit) !== 0
+  private bit(bits: number, offset: number): boolean {
+    return (Atomics.load(this.parts.device, wordOf(bits, offset)) & bitOf(offset)) !== 0
   }
 }
 
@@ -174,16 +188,20 @@ export class DeviceRegisters {
 
   publish(offset: number, value: number): void {
     this.check(offset)
-    const { word, bit } = validBit(offset)
     Atomics.store(this.parts.device, this.parts.values + offset / 4, value >>> 0)
-    Atomics.or(this.parts.device, word, bit)
+    Atomics.or(this.parts.device, wordOf(VALID, offset), bitOf(offset))
   }
 
   /** Call it before the register's value changes in a way that will not be published. */
   unpublish(offset: number): void {
     this.check(offset)
-    const { word, bit } = validBit(offset)
-    Atomics.and(this.parts.device, word, ~bit)
+    Atomics.and(this.parts.device, wordOf(VALID, offset), ~bitOf(offset))
+  }
+
+  /** Until the next reset. */
+  quiet(offset: number): void {
+    this.check(offset)
+    Atomics.or(this.parts.device, wordOf(this.parts.quiet, offset), bitOf(offset))
   }
 
   /** Forgets writes nobody will take: the driver died. */
@@ -191,7 +209,7 @@ export class DeviceRegisters {
     this.consumed(Atomics.load(this.parts.driver, TAIL))
   }
 
-  /** Power-on: nothing published, nothing on its way. */
+  /** Power-on: nothing published, nothing quiet, nothing on its way. */
   reset(): void {
     for (let word = VALID; word < this.parts.values; word++) Atomics.store(this.parts.device, word, 0)
     this.discard()
@@ -229,8 +247,6 @@ export class DeviceRegisters {
   }
 }
 
-/** Where a register's valid bit is in the device's part. */
-function validBit(offset: number): { word: number; bit: number } {
-  const register = offset / 4
-  return { word: VALID + (register >>> 5), bit: 1 << (register & 31) }
-}
+/** Where a register's bit is, of those that begin at word `bits` of the device's part. */
+const wordOf = (bits: number, offset: number): number => bits + (offset >>> 7)
+const bitOf = (offset: number): number => 1 << ((offset >>> 2) & 31)
