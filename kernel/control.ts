@@ -29,6 +29,9 @@ interface Request {
 }
 const SIGNALS = /^SIG[A-Z0-9]{2,10}$/
 const TRACE_MAX_MS = 60_000
+/** Calls a process may name as those it waits for longest, and what it may have seen in a trace. */
+const WAITS_MAX = 4
+const SPANS_MAX = 8192
 
 function find(kernel: Kernel, name: string | undefined): Process {
   const process = kernel.processes.get(name ?? '')
@@ -40,7 +43,7 @@ async function ps(kernel: Kernel): Promise<object[]> {
   return Promise.all(
     processList(kernel).map(async (info) => {
       const process = find(kernel, info.name)
-      const { waits, ...counters } = ((await answerOf(kernel, process, ASK.counters)) ?? {}) as Counted
+      const { waits, ...counters } = counted(await answerOf(kernel, process, ASK.counters))
       const { kind } = process.init
       return {
         ...info,
@@ -53,6 +56,14 @@ async function ps(kernel: Kernel): Promise<object[]> {
 }
 interface Counted {
   readonly waits?: readonly [session: number, call: string][]
+}
+/** A process says of itself what it likes. */
+function counted(told: unknown): Counted {
+  if (told === null || typeof told !== 'object') return {}
+  const { waits, ...counters } = told as { waits?: unknown }
+  if (!Array.isArray(waits)) return {}
+  const calls = waits.filter((wait) => Array.isArray(wait) && typeof wait[1] === 'string')
+  return { ...counters, waits: calls.slice(0, WAITS_MAX) as [number, string][] }
 }
 const waitOf = (kernel: Kernel, [session, call]: [number, string]): object => ({
   for: kernel.sessions.get(session)?.receivers.map(({ name }) => name) ?? [],
@@ -115,11 +126,12 @@ async function trace(kernel: Kernel, ms = 1000): Promise<object> {
 /** A message holds some of them. */
 async function spansOf(kernel: Kernel, process: Process): Promise<Span[]> {
   const spans: Span[] = []
-  for (;;) {
-    const some = ((await answerOf(kernel, process, ASK.spans)) ?? []) as Span[]
-    if (!some.length) return spans
-    spans.push(...some)
+  while (spans.length < SPANS_MAX) {
+    const some = await answerOf(kernel, process, ASK.spans)
+    if (!Array.isArray(some) || !some.length) break
+    spans.push(...(some as Span[]))
   }
+  return spans
 }
 async function maskIrq(kernel: Kernel, { irq, masked }: Request): Promise<null> {
   const line = kernel.machine.irqs.get(irq ?? -1)

@@ -108,7 +108,7 @@ describe('accusations', () => {
     })
     await sim.run(200)
     const [death] = sim.said('kernel', 'sender is ended')
-    expect(death.fields).to.deep.include({ cause: 'fault', detail: 'malformed message' })
+    expect(death.fields).to.deep.include({ cause: 'fault', detail: 'malformed message to the kernel' })
   })
   it('by the root task are believed', async () => {
     const overdraw: Main = async (env) => {

@@ -246,11 +246,11 @@ export class Kernel {
     const process = this.byToken.get(token)
     if (!process?.alive || process.ended) return
     process.silent = 0
+    if (!isSound(message)) return this.end(process, 'fault', 'malformed message to the kernel')
     const kind = message[0]
     if (kind === KIND.CALL || kind === KIND.SEND || (kind >= KIND.REPLY && kind <= KIND.DOORBELL))
       return this.sessions.relay(process, message)
     this.asked(process)
-    if (!isSound(message)) return this.end(process, 'fault', 'malformed message to the kernel')
     if (kind === KIND.HELLO) return this.hello(process, message)
     if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
     this.request(process, kind, message)

@@ -10,13 +10,14 @@ const TICK_MS = 500
 /** A kernel of one process, of which the test says what the host sees and whether it answers. */
 function bench(leaseMs = 2000) {
   const seen: Usage = { cpuMs: 30, rssKb: 0, state: 'S' }
-  const state = { usage: seen as Usage | undefined, answers: true, pings: 0, ended: '' }
+  const state = { usage: seen as Usage | undefined, answers: true, pings: 0, ended: '', owes: false, owed: 0 }
   const process = {
     alive: true,
     state: 'running',
     silent: 0,
     pid: 7,
     init: { limits: { leaseMs } },
+    owing: () => (state.owes ? ++state.owed : 0),
     tell(message: Buffer) {
       expect(kindOf(message)).equal(KIND.PING)
       state.pings++
@@ -90,6 +91,22 @@ describe('kernel: lease', () => {
     expect(state.ended).equal('')
     pass(2000, use(0, 'T'))
     expect(state.ended).equal('it was stopped')
+  })
+  it('ends who speaks and sleeps, but does not confirm a change', () => {
+    const { state, process, pass } = bench()
+    state.owes = true
+    pass(2000, () => (process.silent = 0))
+    expect(state.ended).equal('')
+    pass(500)
+    expect(state.ended).equal('it did not confirm a change of its capabilities')
+  })
+  it('gives time to confirm to who gets no processor time, but not for ever', () => {
+    const { state, pass, use } = bench()
+    Object.assign(state, { owes: true, answers: false })
+    pass(16_000, use(1))
+    expect(state.ended).equal('')
+    pass(4500, use(1))
+    expect(state.ended).not.equal('')
   })
   it('counts a lease of its own', () => {
     const { state, pass, use } = bench(8000)

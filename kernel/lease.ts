@@ -7,6 +7,7 @@
  *   stopped for its lease                                → ended
  *   asked, silent for its lease and burning time in it   → ended
  *   asked, silent for ten leases whatever it did         → ended
+ *   a change not confirmed for its lease                 → ended: whoever revokes must not wait for who does not want to
  *
  * Time is counted in the kernel's own ticks, so that a kernel that was stalled (or stopped with its children) blames
  * nobody, and neither is a process blamed that the host did not let run, or the kernel itself (throttle.ts).
@@ -54,8 +55,17 @@ export class Lease {
     const silent = process.silent++
     if (process.state === 'starting') {
       if (silent > BIRTH_TICKS) this.kernel.end(process, 'lease', 'it never said hello')
-    } else if (silent === 0) this.silences.delete(process)
+    } else if (this.owes(process)) this.kernel.end(process, 'lease', 'it did not confirm a change of its capabilities')
+    else if (silent === 0) this.silences.delete(process)
     else this.look(process, this.kernel.host.usage(process.pid))
+  }
+  /** One that has said nothing since and wants to run may not have been let. */
+  private owes(process: Process): boolean {
+    const ticks = Math.ceil(process.init.limits.leaseMs / TICK_MS)
+    const owing = process.owing()
+    if (owing <= ticks) return false
+    const waitsForHost = process.silent >= owing && 'RD'.includes(this.kernel.host.usage(process.pid)?.state || '-')
+    return !waitsForHost || owing > ticks * PATIENCE
   }
   private look(process: Process, usage: Usage | undefined): void {
     const ticks = Math.ceil(process.init.limits.leaseMs / TICK_MS)

@@ -2,6 +2,7 @@
  * A process as the kernel sees it: CSpace, VSpace, TCB, its open sessions, and the questions it has yet to answer.
  *
  *   ask(op, body)   a request to its runtime; resolves with its answer, or undefined when it died first
+ *   owing()         for the lease: how long it has not confirmed a change
  */
 import { type Birth, type CapNames, type CPtr, type DeathReport, Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, encode, KIND } from '../lib/sel4/wire.ts'
@@ -33,6 +34,27 @@ export interface ProcessInit {
   readonly limits: Limits
   readonly device?: Device
 }
+interface Question {
+  readonly op: number
+  readonly resolve: (answer: unknown) => void
+  /** Kernel ticks it has been waiting for its answer. */
+  ticks: number
+}
+/**
+ * Changes of what a process may do: its runtime confirms them at once, and whoever made them waits for it. Others (a chip's
+ * reset, a route that waits for what is under way) take the time they take.
+ */
+const CONFIRMED_AT_ONCE = new Set<number>([
+  ASK.sessionOpen,
+  ASK.sessionClose,
+  ASK.routeClosed,
+  ASK.irqRoute,
+  ASK.barrier,
+  ASK.map,
+  ASK.unmap,
+  ASK.thread,
+  ASK.statusBits,
+])
 export class Process {
   readonly init: ProcessInit
   readonly names: Record<string, CPtr> = {}
@@ -60,7 +82,7 @@ export class Process {
   held = false
   onLost?: () => void
   private readonly send: (message: Buffer) => void
-  private readonly questions = new Map<number, (answer: unknown) => void>()
+  private readonly questions = new Map<number, Question>()
   private sequence = 0
   private nextThread = 0
   /** Questions from before it could hear. */
@@ -111,7 +133,7 @@ export class Process {
     if (!this.alive) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       const sequence = (this.sequence = (this.sequence + 1) >>> 0)
-      this.questions.set(sequence, resolve)
+      this.questions.set(sequence, { op, resolve, ticks: 0 })
       const message = encode(KIND.INVOKE, 0, op, 0, sequence, body)
       if (this.state === 'running') this.send(message)
       else this.early.push(message)
@@ -122,13 +144,20 @@ export class Process {
     for (const message of this.early.splice(0)) this.send(message)
   }
   answered(sequence: number, answer: unknown): void {
-    const resolve = this.questions.get(sequence)
+    const question = this.questions.get(sequence)
     this.questions.delete(sequence)
-    resolve?.(answer)
+    question?.resolve(answer)
+  }
+  /** A tick passes; how many it has owed a confirmation for. */
+  owing(): number {
+    let most = 0
+    for (const question of this.questions.values())
+      if (CONFIRMED_AT_ONCE.has(question.op)) most = Math.max(most, ++question.ticks)
+    return most
   }
   died(): void {
     this.state = 'dead'
-    for (const resolve of this.questions.values()) resolve(undefined)
+    for (const { resolve } of this.questions.values()) resolve(undefined)
     this.questions.clear()
     for (const thread of this.threads.values()) thread.abandon()
   }

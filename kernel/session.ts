@@ -9,7 +9,7 @@
  */
 import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
-import { ASK, encode, FLAG, isSound, KIND, labelOf, sequenceOf, sessionOf, setLabel } from '../lib/sel4/wire.ts'
+import { ASK, encode, FLAG, KIND, labelOf, sequenceOf, sessionOf, setLabel } from '../lib/sel4/wire.ts'
 import { type Capability, isGone, RIGHT } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Binding } from './direct-irq.ts'
@@ -210,7 +210,6 @@ export class SessionTable {
     const kind = message[0]
     if (kind === KIND.REPLY || kind === KIND.CREDIT)
       return this.relayBack(session ?? this.draining.get(sessionOf(message)), from, message)
-    if (!isSound(message)) return this.host.faulted(from, 'malformed message')
     if (!session) return this.refuse(from, message)
     if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
     if (kind === KIND.DOORBELL) return this.ring(session, message)

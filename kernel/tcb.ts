@@ -67,7 +67,10 @@ export class Tcb implements KernelObject {
   setSpace(cspaceRoot: Capability, vspaceRoot: Capability): void {
     const old = [this.cspaceRoot, this.vspaceRoot]
     this.cspaceRoot = this.keep(cspaceRoot, () => (this.cspaceRoot = undefined))
-    this.vspaceRoot = this.keep(vspaceRoot, () => this.leaveSpace())
+    this.vspaceRoot = this.keep(vspaceRoot, () => {
+      this.vspaceRoot = undefined
+      this.leaveSpace()
+    })
     for (const cap of old) if (cap) remove(cap)
     this.enterSpace()
   }
