@@ -5,7 +5,6 @@
  * silently while it lives.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
 import {
   appendFileSync,
   closeSync,
@@ -18,6 +17,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { Router } from 'zeromq'
+import { randomName } from '../lib/sel4/chance.ts'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
 import { BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
@@ -63,7 +63,7 @@ export class OsHost implements Host {
     return { cancel: () => clearTimeout(timer) }
   }
   secret(): string {
-    return randomBytes(16).toString('hex')
+    return randomName()
   }
   send(token: string, message: Buffer): void {
     this.gate.send([token, message]).catch(peerGone)

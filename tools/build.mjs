@@ -20,7 +20,21 @@ const out = path.join(root, 'dist', 'images')
 const record = path.join(root, 'dist', 'build.json')
 
 /** Native packages stay in node_modules: they find their binaries by their own path. */
-const EXTERNAL = ['zeromq', 'koffi', 'msgpackr-extract', 'esbuild']
+const EXTERNAL = ['zeromq', 'koffi', 'msgpackr-extract', 'esbuild', '*.node']
+/** koffi's own index loads Node's https client first, for a download that an installed package never makes. */
+const KOFFI = `
+try { module.exports = require('koffi/build/koffi/' + process.platform + '_' + process.arch + '/koffi.node') }
+catch { module.exports = require('koffi') }
+`
+const plainKoffi = {
+  name: 'koffi',
+  setup(build) {
+    build.onResolve({ filter: /^koffi$/ }, ({ namespace }) =>
+      namespace === 'koffi' ? { external: true } : { path: 'koffi', namespace: 'koffi' },
+    )
+    build.onLoad({ filter: /.*/, namespace: 'koffi' }, () => ({ contents: KOFFI, resolveDir: root }))
+  },
+}
 /** A folder whose name is not its image's name. */
 const RENAMED = {
   'devices/pci': 'pci-host',
@@ -111,6 +125,7 @@ function optionsOf(image) {
     sourcesContent: false,
     minifySyntax: true,
     external: EXTERNAL,
+    plugins: [plainKoffi],
     metafile: true,
     write: false,
     logLevel: 'silent',

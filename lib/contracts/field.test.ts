@@ -1,5 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
+import Type, { type TSchema } from 'typebox'
+import { Check } from 'typebox/value'
 import {
   ARRAY,
   BOOLEAN,
@@ -99,6 +101,75 @@ describe('fields', () => {
         }),
       )
     }
+  })
+})
+
+/** A field and what TypeBox says of the same wire form. */
+interface Twin {
+  readonly field: Field<any>
+  readonly schema: TSchema
+}
+const integers: Twin[] = [
+  [UCHAR, 0, 255] as const,
+  [LONG, -0x80000000, 0x7fffffff] as const,
+  [LARGE_INTEGER, Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER] as const,
+].map(([field, minimum, maximum]) => ({ field, schema: Type.Integer({ minimum, maximum }) }))
+const leaves: Twin[] = [
+  ...integers,
+  { field: BOOLEAN, schema: Type.Boolean() },
+  { field: STRING(2), schema: Type.String({ maxLength: 2 }) },
+  {
+    field: BYTES(2),
+    schema: Type.Refine(Type.Unsafe({}), (value) => value instanceof Uint8Array && value.byteLength <= 2),
+  },
+]
+const structOf = (twins: readonly Twin[]) =>
+  STRUCT('S', Object.fromEntries(twins.map(({ field }, i) => [`f${i}`, field])))
+const { twin } = fc.letrec<{ twin: Twin; struct: Twin }>((tie) => ({
+  twin: fc.oneof(
+    { maxDepth: 3 },
+    fc.constantFrom(...leaves),
+    tie('twin').map(({ field, schema }) => ({
+      field: OPTIONAL(field),
+      schema: Type.Union([schema, Type.Null()]) as TSchema,
+    })),
+    tie('twin').map(({ field, schema }) => ({
+      field: ARRAY(field, 2),
+      schema: Type.Array(schema, { maxItems: 2 }) as TSchema,
+    })),
+    tie('struct'),
+    fc.array(tie('struct'), { minLength: 1, maxLength: 3 }).map((cases) => ({
+      field: VARIANT(
+        'V',
+        Object.fromEntries(cases.map(({ field }, i) => [`c${i}`, field as ReturnType<typeof structOf>])),
+      ),
+      schema: Type.Union(cases.map(({ schema }, i) => Type.Tuple([Type.Literal(i), schema]))) as TSchema,
+    })),
+  ),
+  struct: fc.array(tie('twin'), { maxLength: 3 }).map((twins) => ({
+    field: structOf(twins),
+    schema: Type.Tuple(twins.map(({ schema }) => schema)) as TSchema,
+  })),
+}))
+const atom = fc.oneof(
+  fc.constantFrom(0, 1, 255, 256, -1, 1.5, 2 ** 53, Number.NaN, null, undefined, true, '', 'ab', 'abc', {}),
+  fc.uint8Array({ maxLength: 3 }),
+)
+const { wire } = fc.letrec((tie) => ({
+  wire: fc.oneof({ maxDepth: 4 }, atom, fc.array(tie('wire'), { maxLength: 3 })),
+}))
+
+describe('checks', () => {
+  it('say what TypeBox says of the same form', () => {
+    let accepted = 0
+    const agree = fc.property(twin, fc.array(wire, { minLength: 1, maxLength: 20 }), ({ field, schema }, wires) => {
+      for (const value of wires) {
+        expect(field.check(value), `${field.kind} ${fc.stringify(value)}`).to.equal(Check(schema, value))
+        if (field.check(value)) accepted++
+      }
+    })
+    fc.assert(agree, { numRuns: 1000 })
+    expect(accepted).above(50)
   })
 })
 

@@ -4,9 +4,9 @@
  * An error nobody handled is ours: its text goes to the kernel as the epitaph, and the process ends with code 70
  * (EX_SOFTWARE). SIGTERM is a request to end. When the kernel dies the host ends this process (PR_SET_PDEATHSIG).
  */
-import { randomBytes, randomInt } from 'node:crypto'
-import pino from 'pino'
+import type pinoModule from 'pino'
 import type { Clock, Environment, Log, Main } from './api.ts'
+import { hostRandom, randomName } from './chance.ts'
 import { connect } from './environment.ts'
 import { dieWithParent, parentPid } from './memory/process.ts'
 import type { Runtime } from './runtime.ts'
@@ -34,11 +34,21 @@ export const hostClock = (): Clock => ({
     return { cancel: () => clearTimeout(timer) }
   },
 })
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+type Level = (typeof LEVELS)[number]
+/** pino is loaded with the first line: most processes never write one, and loading it takes as long as all of lib. */
 function hostLog(name: string): Log {
   const level = process.env.NEPTUNE_LOG ?? 'info'
-  const logger = pino({ base: { name, pid: process.pid }, level }, pino.destination({ dest: 2, sync: true }))
-  const at = (write: 'debug' | 'info' | 'warn' | 'error') => (message: string, fields?: object) =>
-    logger[write](fields ?? {}, message)
+  let logger: pinoModule.Logger | undefined
+  const open = (): pinoModule.Logger => {
+    const pino = require('pino') as typeof pinoModule
+    return pino({ base: { name, pid: process.pid }, level }, pino.destination({ dest: 2, sync: true }))
+  }
+  const at = (own: Level) => (message: string, fields?: object) => {
+    if (LEVELS.indexOf(own) < LEVELS.indexOf(level as Level)) return
+    logger ??= open()
+    logger[own](fields ?? {}, message)
+  }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 function readBoot(): BootEnvironment {
@@ -74,7 +84,7 @@ class Leaving extends Error {}
 export function start(main: Main): void {
   const boot = readBoot()
   if (!dieWithParent(boot.parent) || parentPid() !== boot.parent) process.exit(0)
-  const transport = new ZeromqTransport(boot.run, boot.token, randomBytes(16).toString('hex'))
+  const transport = new ZeromqTransport(boot.run, boot.token, randomName())
   const ending = new Ending(transport)
   const broken = (error: unknown) => (error instanceof Leaving ? undefined : ending.broken(error))
   process.on('uncaughtException', broken)
@@ -89,7 +99,7 @@ async function run(main: Main, transport: ZeromqTransport, ending: Ending): Prom
     transport,
     clock: hostClock(),
     sharedClock: () => Number(process.hrtime.bigint()) / 1e6,
-    random: { next: () => randomInt(0x1_0000_0000) },
+    random: hostRandom(),
     logFor: hostLog,
     die: (error: unknown, _runtime: Runtime) => ending.broken(error),
     exit: (code, epitaph) => {
