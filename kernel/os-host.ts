@@ -82,7 +82,7 @@ export class OsHost implements Host {
     const env = { PATH, NEPTUNE_LOG, ...plain, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
     try {
-      const child = spawn(process.execPath, [...heap, ...options, '--enable-source-maps', bundle(image)], {
+      const child = spawn(process.execPath, [...heap, ...options, bundle(image)], {
         env,
         stdio: [...stdio],
         cwd: run,

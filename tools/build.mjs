@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * Builds every image into one file: dist/images/<name>.js, with dist/images/<name>.json beside it (what the image needs).
+ * Builds every image into dist/images/<name>.image, one file that tools/loader starts: bundled code and what V8 makes of it.
+ * Beside it <name>.js, which is what Node is given, <name>.js.map and <name>.json (what the image needs).
  *
  *   node tools/build.mjs [--only NAME]… [--keep-going] [--quiet] [--force]
  *
@@ -12,28 +13,46 @@
  */
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
+import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+const { pack } = createRequire(import.meta.url)('./loader/loader.cjs')
 
 export const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 const out = path.join(root, 'dist', 'images')
 const record = path.join(root, 'dist', 'build.json')
+const LOADER = 'tools/loader/loader.cjs'
+/** NAME.js: the code itself is in NAME.image, with what V8 made of it. */
+const ENTRY = "require('./loader.cjs').start(module, require)\n"
 
-/** Native packages stay in node_modules: they find their binaries by their own path. */
-const EXTERNAL = ['zeromq', 'koffi', 'msgpackr-extract', 'esbuild', '*.node']
-/** koffi's own index loads Node's https client first, for a download that an installed package never makes. */
-const KOFFI = `
-try { module.exports = require('koffi/build/koffi/' + process.platform + '_' + process.arch + '/koffi.node') }
-catch { module.exports = require('koffi') }
-`
-const plainKoffi = {
-  name: 'koffi',
+const EXTERNAL = ['msgpackr-extract', 'esbuild', '*.node']
+/**
+ * Native packages: their JavaScript is bundled, their binary is required where it lies. What they would do instead costs
+ * each process milliseconds: zeromq looks for the binary that fits among twenty, through its manifest; koffi loads Node's
+ * https client, for a download that an installed package never makes.
+ */
+const NATIVE = {
+  'zeromq/lib/load-addon.js': (addon) =>
+    `exports.__esModule = true; exports.default = require(${JSON.stringify(addon)})`,
+  'koffi/index.js': (addon) => `module.exports = require(${JSON.stringify(addon)})`,
+}
+const native = {
+  name: 'native packages',
   setup(build) {
-    build.onResolve({ filter: /^koffi$/ }, ({ namespace }) =>
-      namespace === 'koffi' ? { external: true } : { path: 'koffi', namespace: 'koffi' },
-    )
-    build.onLoad({ filter: /.*/, namespace: 'koffi' }, () => ({ contents: KOFFI, resolveDir: root }))
+    build.onLoad({ filter: /node_modules[/](zeromq[/]lib[/]load-addon|koffi[/]index)[.]js$/ }, ({ path: file }) => {
+      const name = Object.keys(NATIVE).find((each) => file.endsWith(each))
+      return { contents: NATIVE[name](binaryOf(name.split('/')[0])) }
+    })
   },
+}
+/** The binary that the package itself chooses on this machine, seen from dist/images. */
+function binaryOf(name) {
+  const packages = createRequire(path.join(root, 'package.json'))
+  packages(name)
+  const found = Object.keys(packages.cache).find((file) => file.endsWith('.node') && file.includes(`/${name}/`))
+  if (!found) throw new Error(`the package ${name} has no binary for this machine`)
+  return path.relative(out, found)
 }
 /** A folder whose name is not its image's name. */
 const RENAMED = {
@@ -91,12 +110,17 @@ function hashFiles() {
     return known.get(file)
   }
 }
-/** What goes into every image besides its own files: the lock, the aliases, the compiler's options and this file. */
-const COMMON = ['package-lock.json', 'package.json', 'tsconfig.json', 'tools/build.mjs']
+/** What goes into every image besides its own files: the lock, the aliases, the compiler's options, this file and the loader. */
+const COMMON = ['package-lock.json', 'package.json', 'tsconfig.json', 'tools/build.mjs', LOADER]
 
 function isFresh(image, before, hashOf) {
   const last = before[image.name]
-  if (!last || last.code !== hash(image.code ?? image.entry) || !fs.existsSync(path.join(out, `${image.name}.js`)))
+  if (
+    !last ||
+    last.node !== process.version ||
+    last.code !== hash(image.code ?? image.entry) ||
+    !fs.existsSync(path.join(out, `${image.name}.image`))
+  )
     return false
   return Object.entries(last.inputs).every(([file, value]) => hashOf(file) === value)
 }
@@ -124,8 +148,11 @@ function optionsOf(image) {
     sourcemap: 'linked',
     sourcesContent: false,
     minifySyntax: true,
+    minifyWhitespace: true,
+    // Node prints the line of an error nobody caught.
+    lineLimit: 160,
     external: EXTERNAL,
-    plugins: [plainKoffi],
+    plugins: [native],
     metafile: true,
     write: false,
     logLevel: 'silent',
@@ -133,12 +160,17 @@ function optionsOf(image) {
 }
 
 async function buildImage(esbuild, image, hashOf) {
-  const result = await esbuild.build(optionsOf(image))
-  for (const file of result.outputFiles) replace(file.path, file.contents)
+  const { outputFiles, metafile } = await esbuild.build(optionsOf(image))
+  const [code, map] = ['.js', '.map'].map((end) => outputFiles.find(({ path: file }) => file.endsWith(end)))
+  replace(map.path, map.contents)
+  replace(code.path.replace(/js$/, 'image'), pack(code.text.replace(/^#!.*/, ''), code.path))
+  // Last: who watches these takes the image for ready.
+  replace(code.path, ENTRY)
   const needs = needsOf(image.folder)
   if (needs) replace(path.join(out, `${image.name}.json`), fs.readFileSync(path.join(root, needs)))
-  const files = [...COMMON, ...(needs ? [needs] : []), ...Object.keys(result.metafile.inputs).filter(isOurs)]
+  const files = [...COMMON, ...(needs ? [needs] : []), ...Object.keys(metafile.inputs).filter(isOurs)]
   return {
+    node: process.version,
     code: hash(image.code ?? image.entry),
     inputs: Object.fromEntries(files.map((file) => [file, hashOf(file)])),
   }
@@ -166,6 +198,7 @@ export async function build({ only = [], force = false } = {}) {
 }
 async function buildAll(stale, hashOf, broken, only) {
   fs.mkdirSync(out, { recursive: true })
+  replace(path.join(out, path.basename(LOADER)), fs.readFileSync(path.join(root, LOADER)))
   const esbuild = await import('esbuild')
   const done = {}
   await Promise.all(

@@ -7,6 +7,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import path from 'node:path'
+import { BARE_ENV } from './bare.ts'
 import { bootForBench } from './system.ts'
 import type { Say } from './index.ts'
 import { alternate, FEWEST_BLOCKS, type Row, row } from './ratio.ts'
@@ -37,7 +38,10 @@ export async function benchBoot(say: Say): Promise<readonly Row[]> {
 async function startBare(count: number): Promise<number> {
   const began = performance.now()
   const children = Array.from({ length: count }, () =>
-    spawn(process.execPath, [path.join(__dirname, 'lab-bare.js')], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    spawn(process.execPath, [path.join(__dirname, 'lab-bare.js')], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: BARE_ENV,
+    }),
   )
   await Promise.all(children.map((child) => new Promise((resolve) => child.stdout?.once('data', resolve))))
   const elapsed = performance.now() - began

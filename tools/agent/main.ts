@@ -119,7 +119,7 @@ class Agent {
     const bundle = path.join(__dirname, `${path.basename(image)}.js`)
     const boot = JSON.stringify({ run: this.run, token, parent: process.pid })
     const log = terminal ? this.log() : undefined
-    const child = spawn(process.execPath, [...heap, '--enable-source-maps', bundle], {
+    const child = spawn(process.execPath, [...heap, bundle], {
       stdio: log ? ['inherit', 'inherit', log.file] : ['ignore', 'inherit', 'pipe'],
       env: { ...process.env, NEPTUNE_BOOT: boot },
     })
