@@ -3,8 +3,10 @@
  *
  *   node lab-bare.js              loads them, prints a line, ends with its stdin
  *   node lab-bare.js echo SOCKET       a bare ROUTER that answers every message with the same bytes
+ *   node lab-bare.js unix SOCKET       a unix socket that gives every byte back
  *   node lab-bare.js ring IN OUT       takes a msgpack message from IN, decodes, encodes and sends it on to OUT
  */
+import net from 'node:net'
 import koffi from 'koffi'
 import { pack, unpack } from 'msgpackr'
 import { Pull, Push, Router } from 'zeromq'
@@ -17,6 +19,9 @@ async function echo(address: string): Promise<void> {
   await router.bind(address)
   ready()
   for await (const parts of router) await router.send(parts)
+}
+function unix(address: string): void {
+  net.createServer((socket) => socket.on('error', () => {}).pipe(socket)).listen(address, ready)
 }
 async function ring(from: string, to: string): Promise<void> {
   const pull = new Pull({ receiveHighWaterMark: 0, linger: 0 })
@@ -33,5 +38,6 @@ function ready(): void {
 
 const [mode, ...addresses] = process.argv.slice(2)
 if (mode === 'echo') void echo(addresses[0])
+else if (mode === 'unix') unix(addresses[0])
 else if (mode === 'ring') void ring(addresses[0], addresses[1])
 else if (koffi.load !== undefined && unpack(pack(1)) === 1) ready()

@@ -2,10 +2,12 @@
  * The bare sides: processes joined by zeromq.js with nothing of ours between.
  *
  *   bareEcho(bytes)    a DEALER here, a ROUTER in another process
+ *   bareUnix(bytes)    a unix socket between the two, without zeromq
  *   bareRing(hops, bytes)   a message through `hops` sockets and processes back to here, msgpack at each hop
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { pack, unpack } from 'msgpackr'
@@ -44,7 +46,11 @@ export async function timed(operations: number, turn: () => Promise<unknown>): P
   return ((performance.now() - began) * 1000) / operations
 }
 
-export async function bareEcho(bytes: number): Promise<Bare> {
+export interface BareEcho extends Bare {
+  /** Requests in a second with as many under way. */
+  window(outstanding: number): Block
+}
+export async function bareEcho(bytes: number): Promise<BareEcho> {
   const folder = scratch()
   const address = `ipc://${folder}/echo`
   const child = await start('echo', address)
@@ -57,6 +63,39 @@ export async function bareEcho(bytes: number): Promise<Bare> {
   }
   const end = async () => {
     dealer.close()
+    await stop([child], folder)
+  }
+  const window = (outstanding: number) => async (operations: number) => {
+    const began = performance.now()
+    for (let sent = 0; sent < outstanding; sent++) await dealer.send(payload)
+    for (let left = operations; left > 0; left--) {
+      await dealer.receive()
+      if (left > outstanding) await dealer.send(payload)
+    }
+    return (operations / (performance.now() - began)) * 1000
+  }
+  return { block: (operations) => timed(operations, turn), window, end }
+}
+export async function bareUnix(bytes: number): Promise<Bare> {
+  const folder = scratch()
+  const address = `${folder}/echo`
+  const child = await start('unix', address)
+  const socket = net.connect(address)
+  const payload = Buffer.alloc(bytes, 0x5a)
+  let got = 0
+  let wake = () => {}
+  socket.on('data', (data) => {
+    got += data.length
+    if (got >= bytes) wake()
+  })
+  const turn = () =>
+    new Promise<void>((resolve) => {
+      got = 0
+      wake = resolve
+      socket.write(payload)
+    })
+  const end = async () => {
+    socket.destroy()
     await stop([child], folder)
   }
   return { block: (operations) => timed(operations, turn), end }

@@ -5,15 +5,19 @@
  */
 import { UserError } from '../../tools/user-error.ts'
 import { benchBoot } from './boot.ts'
+import { benchBulk } from './bulk.ts'
 import { benchDisk } from './disk.ts'
 import { benchIpc } from './ipc.ts'
 import type { Row } from './ratio.ts'
+import { benchRevoke } from './revoke.ts'
 
 export type Say = (sentence: string) => void
 const BENCHES: Readonly<Record<string, (say: Say) => Promise<readonly Row[]>>> = {
   ipc: benchIpc,
   boot: benchBoot,
   disk: benchDisk,
+  bulk: benchBulk,
+  revoke: benchRevoke,
 }
 
 export async function bench(name: string, options: { json?: boolean }, say: Say): Promise<number> {

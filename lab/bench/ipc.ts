@@ -4,15 +4,12 @@
  *
  *   bench ──socket──► lab-caller ──endpoint──► lab-echo        (value)
  *   bench ──DEALER──► ROUTER of a bare process                 (baseline)
+ *
+ * `unix-64` has nothing of ours on either side: it says what a raw unix socket does, beside the same bare pair.
  */
-import fs from 'node:fs'
-import net from 'node:net'
-import os from 'node:os'
-import path from 'node:path'
-import readline from 'node:readline'
-import { launch } from '../../tools/launcher/launch.ts'
-import { bareEcho } from './bare.ts'
+import { type Bare, bareEcho, bareUnix } from './bare.ts'
 import type { Say } from './index.ts'
+import { startPair } from './pair.ts'
 import { alternate, type Block, type Row, row } from './ratio.ts'
 
 const CASES = [
@@ -29,68 +26,47 @@ const WARM_UP = 2000
  */
 const OPERATIONS = 60
 const BLOCKS = 120
+/** With as many under way, a block is as long as one of single calls. */
+const OUTSTANDING = 32
+const WINDOW_OPERATIONS = 200
 
 export async function benchIpc(say: Say): Promise<readonly Row[]> {
   const rows: Row[] = []
   for (const { name, bytes, slowpath } of CASES) {
-    const pair = await startPair(slowpath, say)
-    const bare = await bareEcho(bytes)
-    try {
-      const value = pair.block(bytes > 1024 ? bytes - BIN_HEADER : bytes)
-      for (const warm of [value, bare.block]) await warm(WARM_UP)
-      rows.push(
-        row(name, 'us', await alternate({ value, baseline: bare.block, operations: OPERATIONS, blocks: BLOCKS })),
-      )
-    } finally {
-      await bare.end()
-      await pair.end()
-    }
+    const pair = await startPair({ slowpath }, say)
+    const value = pair.block({ work: 'call', bytes: bytes > 1024 ? bytes - BIN_HEADER : bytes })
+    rows.push(
+      await beside(await bareEcho(bytes), pair.end, (bare) => compare(name, 'us', value, bare.block, OPERATIONS)),
+    )
   }
+  rows.push(await window(say), await unix())
   return rows
 }
-const manifest = (socket: string) => ({
-  machine: 'pc',
-  banks: { lab: { bytes: '4 MiB' } },
-  devices: {},
-  cables: {},
-  root: { image: 'lab-echo', banks: ['lab'], config: { socket } },
-  images: { 'lab-caller': { image: 'lab-caller' } },
-})
-
-interface Pair {
-  block(bytes: number): Block
-  end(): Promise<void>
+/** More is better here: requests in a second, as the bare pair's. */
+async function window(say: Say): Promise<Row> {
+  const pair = await startPair({ slowpath: false }, say)
+  const value = pair.block({ work: 'window', bytes: 64, outstanding: OUTSTANDING })
+  return beside(await bareEcho(64), pair.end, (bare) =>
+    compare('window32-64', 'requests/s', value, bare.window(OUTSTANDING), WINDOW_OPERATIONS),
+  )
 }
-async function startPair(slowpath: boolean, say: Say): Promise<Pair> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-ipc-'))
-  const address = path.join(folder, 'bench')
-  fs.writeFileSync(path.join(folder, 'launch.json'), JSON.stringify(manifest(address)))
-  const server = net.createServer()
-  await new Promise<void>((resolve) => server.listen(address, resolve))
-  const caller = new Promise<net.Socket>((resolve) => server.once('connection', resolve))
-  const plan = {
-    kernelImage: path.join(__dirname, 'kernel.js'),
-    manifest: path.join(folder, 'launch.json'),
-    slowpath,
-    say,
+async function unix(): Promise<Row> {
+  const raw = await bareUnix(64)
+  return beside(await bareEcho(64), raw.end, (bare) => compare('unix-64', 'us', raw.block, bare.block, OPERATIONS))
+}
+async function compare(name: string, unit: string, value: Block, baseline: Block, operations: number): Promise<Row> {
+  for (const warm of [value, baseline]) await warm(WARM_UP)
+  return row(name, unit, await alternate({ value, baseline, operations, blocks: BLOCKS }))
+}
+async function beside<B extends Bare>(
+  bare: B,
+  end: () => Promise<void>,
+  measure: (bare: B) => Promise<Row>,
+): Promise<Row> {
+  try {
+    return await measure(bare)
+  } finally {
+    await bare.end()
+    await end()
   }
-  const system = launch(plan)
-  const socket = await Promise.race([
-    caller,
-    system.then((code) => Promise.reject(new Error(`the kernel ended with ${code}`))),
-  ])
-  const lines = readline.createInterface({ input: socket })[Symbol.asyncIterator]()
-  const block = (bytes: number) => async (operations: number) => {
-    socket.write(`${JSON.stringify({ bytes, operations })}\n`)
-    const line = await lines.next()
-    if (line.done) throw new Error('the calling process ended')
-    return (JSON.parse(line.value) as { us: number }).us
-  }
-  const end = async () => {
-    socket.end()
-    server.close()
-    await system
-    fs.rmSync(folder, { recursive: true, force: true })
-  }
-  return { block, end }
 }

@@ -1,7 +1,7 @@
 /**
- * The calling half of `neptune bench ipc`: runs blocks of calls when the benchmark, outside, asks over a socket.
+ * The calling half of `neptune bench ipc`, `bulk` and `revoke`: does what the benchmark, outside, asks over a socket, a block at a time.
  *
- *   {"bytes":64,"operations":200}  →  {"us":41.7}
+ *   {"work":"call","bytes":64,"operations":200}  →  {"value":41.7}      microseconds an operation
  *
  * config: { socket: the path to connect to }
  */
@@ -9,23 +9,118 @@ import net from 'node:net'
 import readline from 'node:readline'
 import type { Environment, Main } from '#sel4/api'
 
-const LABEL = 0
+/** lab-echo's. */
+const LABEL = { echo: 0, pages: 1, pageBytes: 2, accessor: 3, grow: 4, cut: 5 } as const
+const PAGE = 4096
+/** Two messages carry a MiB: one may have 640 KiB. */
+const MESSAGES = 2
+
 interface Request {
+  readonly work: keyof typeof WORK
   readonly bytes: number
   readonly operations: number
+  /** Calls under way at once. */
+  readonly outstanding?: number
+  readonly how?: string
 }
+type Turn = () => Promise<unknown>
+type Work = (env: Environment, request: Request) => Promise<object>
+
+/** Microseconds for each of so many turns, one after the other. */
+async function timed({ clock }: Environment, operations: number, turn: Turn): Promise<number> {
+  const began = clock.now()
+  for (let i = 0; i < operations; i++) await turn()
+  return ((clock.now() - began) * 1000) / operations
+}
+const turns =
+  (makeTurn: (env: Environment, request: Request) => Turn): Work =>
+  async (env, request) => ({ value: await timed(env, request.operations, makeTurn(env, request)) })
+
+function calling({ sel4, caps }: Environment, { bytes }: Request): Turn {
+  const payload = new Uint8Array(bytes).fill(0x5a)
+  return () => sel4.call(caps.echo, LABEL.echo, payload)
+}
+/** Always as many under way: each answer is the next call. */
+async function window(env: Environment, request: Request): Promise<object> {
+  const { operations, outstanding = 1 } = request
+  const turn = calling(env, request)
+  const began = env.clock.now()
+  let left = operations
+  const one = async () => {
+    while (left-- > 0) await turn()
+  }
+  await Promise.all(Array.from({ length: outstanding }, one))
+  return { value: (operations / (env.clock.now() - began)) * 1000 }
+}
+function namingPages({ sel4, caps, arena }: Environment, { bytes }: Request): Turn {
+  if (!arena || arena.length < bytes) throw new Error('lab-caller has no arena for that')
+  const offsets = Array.from({ length: bytes / PAGE }, (_, page) => page * PAGE)
+  return () => sel4.call(caps.echo, LABEL.pages, offsets)
+}
+function insideMessages({ sel4, caps, arena }: Environment, { bytes }: Request): Turn {
+  const part = bytes / MESSAGES
+  return async () => {
+    for (let i = 0; i < MESSAGES; i++)
+      await sel4.call(caps.echo, LABEL.pageBytes, arena?.bytes.subarray(i * part, (i + 1) * part))
+  }
+}
+async function accessor({ sel4, caps }: Environment, { how, bytes, operations }: Request): Promise<object> {
+  return { value: (await sel4.call(caps.echo, LABEL.accessor, { how, bytes, operations })).body }
+}
+/** Calls and requests to the kernel in peace, then while ten thousand capabilities are revoked. */
+async function revoke(env: Environment, { bytes, operations }: Request): Promise<object> {
+  const { sel4, libsel4, caps } = env
+  const turnsOf: Record<string, Turn> = {
+    call: calling(env, { work: 'call', bytes: 64, operations }),
+    gate: () => libsel4.Yield(),
+  }
+  const { body: growMs } = await sel4.call(caps.echo, LABEL.grow, bytes)
+  const before = await latencies(env, turnsOf, (done) => done >= operations)
+  let cutMs: unknown
+  const cutting = sel4.call(caps.echo, LABEL.cut, null).then(({ body }) => (cutMs = body))
+  const during = await latencies(env, turnsOf, () => cutMs !== undefined)
+  await cutting
+  return { growMs, cutMs, before, during }
+}
+/** Median microseconds of each kind of turn, in turn. */
+async function latencies(
+  { clock }: Environment,
+  turnsOf: Record<string, Turn>,
+  isOver: (done: number) => boolean,
+): Promise<Record<string, number>> {
+  const took: Record<string, number[]> = {}
+  for (let done = 0; !isOver(done); done++)
+    for (const [name, turn] of Object.entries(turnsOf)) {
+      const began = clock.now()
+      await turn()
+      ;(took[name] ??= []).push((clock.now() - began) * 1000)
+    }
+  return Object.fromEntries(
+    Object.entries(took).map(([name, all]) => [name, all.sort((a, b) => a - b)[all.length >> 1]]),
+  )
+}
+
+const WORK = {
+  call: turns(calling),
+  window,
+  pages: turns(namingPages),
+  messages: turns(insideMessages),
+  accessor,
+  revoke,
+  /** A request to the kernel that does nothing. */
+  gate: turns(
+    ({ libsel4 }) =>
+      () =>
+        libsel4.Yield(),
+  ),
+} satisfies Record<string, Work>
 
 export const main: Main = async (env) => {
   const socket = net.connect((env.config as { socket: string }).socket)
   for await (const line of readline.createInterface({ input: socket })) {
-    const us = await block(env, JSON.parse(line) as Request)
-    socket.write(`${JSON.stringify({ us })}\n`)
+    const request = JSON.parse(line) as Request
+    const work: Work = WORK[request.work]
+    socket.write(`${JSON.stringify(await work(env, request))}\n`)
   }
   env.exit(0)
-}
-async function block({ sel4, caps, clock }: Environment, { bytes, operations }: Request): Promise<number> {
-  const payload = new Uint8Array(bytes).fill(0x5a)
-  const began = clock.now()
-  for (let i = 0; i < operations; i++) await sel4.call(caps.echo, LABEL, payload)
-  return ((clock.now() - began) * 1000) / operations
 }
