@@ -40,7 +40,7 @@ async function run(env: Environment, look?: (ex: Executive) => void): Promise<vo
   ex.ps = new ProcessManager(ex, endpoint)
   ex.io = new IoManager(ex)
   ex.power = new PowerManager(ex)
-  ex.console = await Console.open(root, env.sel4)
+  ex.console = await Console.open(root, env.sel4, env.clock)
   ex.cc = await CacheManager.create(ex)
   root.onDeath((report) => {
     if (Console.isOn(root.manifest.devices[report.name]?.ports ?? [])) void ex.console.repaint()

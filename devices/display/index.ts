@@ -6,7 +6,9 @@ import { Vga } from './vga.ts'
 
 export const main: Main = async (env) => {
   const machine = machineOf(env)
-  const chip = new Vga({ clock: env.clock, memory: machine.memory(0) })
+  const chip = new Vga({ clock: env.clock, memory: machine.memory(0), restarted: env.birth === 'restart' })
   machine.attach(chip)
-  await serveCable(env, cableName(env, 'monitor'), MonitorCable, { frame: ({ since }) => chip.frame(since) })
+  await serveCable(env, cableName(env, 'monitor'), MonitorCable, {
+    frame: ({ since, from }) => chip.frame(since, from),
+  })
 }

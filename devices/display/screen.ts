@@ -23,6 +23,8 @@ export interface Geometry {
   readonly start: number
 }
 export interface Picture {
+  /** Cell address of the top left corner. */
+  readonly start: number
   readonly columns: number
   readonly rows: readonly string[]
   readonly attributes: readonly string[]
@@ -67,6 +69,7 @@ export function pictureOf(memory: Uint8Array, crtc: Uint8Array): Picture {
   const { columns, rows, stride, start } = geometryOf(crtc)
   const addresses = Array.from({ length: rows }, (_, row) => start + row * stride)
   return {
+    start,
     columns,
     rows: addresses.map((address) => rowAt(memory, address, columns)),
     attributes: addresses.map((address) => attributesAt(memory, address, columns)),

@@ -5,10 +5,10 @@ import { CODE_PAGE_437 } from './code-page-437.ts'
 import { main } from './index.ts'
 import { type Frame, Vga } from './vga.ts'
 
-function bench() {
+function bench({ restarted = false } = {}) {
   const clock = new FakeClock()
   const memory = new Uint8Array(32768)
-  const chip = new Vga({ clock, memory })
+  const chip = new Vga({ clock, memory, restarted })
   const crtc = (index: number, value?: number) => {
     chip.portOut(0x3d4, 1, index)
     if (value !== undefined) chip.portOut(0x3d5, 1, value)
@@ -141,6 +141,39 @@ describe('display', () => {
     expect((await chip.frame(screen.sequence)).scrolled).to.deep.equal([])
   })
 
+  it('after a restart tells who knew the life before what came since, once software has put the window back', async () => {
+    const { chip, clock, crtc, start, print } = bench({ restarted: true })
+    const seen: Frame[] = []
+    void chip.frame(0, 80 * 200).then((frame) => seen.push(frame))
+    for (const row of [200, 201, 202, 203]) print(row, `row ${row}`)
+    // A low byte alone is what was on its way to the life before.
+    crtc(0x0d, 80)
+    await clock.advance(100)
+    expect(seen).to.deep.equal([])
+    start(80 * 203)
+    await clock.advance(1)
+    expect(trimmed(seen[0].scrolled)).to.deep.equal(['row 200', 'row 201', 'row 202'])
+    expect(seen[0].screen.start).to.equal(80 * 203)
+    expect(seen[0].screen.rows[0].trimEnd()).to.equal('row 203')
+    start(80 * 204)
+    const { scrolled } = await chip.frame(seen[0].screen.sequence, 80 * 203)
+    expect(trimmed(scrolled)).to.deep.equal(['row 203'])
+    expect((await chip.frame(0)).scrolled).to.have.lengthOf(1)
+  })
+  it('after a restart joins what was in memory then to what has scrolled since', async () => {
+    const { chip, memory, start, print } = bench({ restarted: true })
+    for (let row = 0; row < 10; row++) print(row, `row ${row}`)
+    start(80 * 4)
+    start(80 * 8)
+    memory.fill(0x20)
+    const { scrolled } = await chip.frame(0, 80 * 2)
+    expect(trimmed(scrolled)).to.deep.equal([2, 3, 4, 5, 6, 7].map((row) => `row ${row}`))
+  })
+  it('after a restart has no rows for a window that went back, or too far', async () => {
+    const { chip, start } = bench({ restarted: true })
+    start(80 * 3)
+    expect((await chip.frame(0, 80 * 5)).scrolled).to.deep.equal([])
+  })
   it('counts what was lost when nobody looked', async () => {
     const { chip, start } = bench()
     for (let turn = 0; turn < 110; turn++) {

@@ -47,6 +47,8 @@ export interface VgaSeams {
   readonly clock: Clock
   /** 32 KiB at 0xB8000: character and attribute byte per cell. */
   readonly memory: Uint8Array
+  /** The machine ran before this life of the chip: software had the window somewhere, and will put it there again. */
+  readonly restarted?: boolean
 }
 export interface Frame {
   readonly scrolled: string[]
@@ -55,6 +57,8 @@ export interface Frame {
 }
 interface Viewer {
   readonly since: number
+  /** Where the top of its last picture was, when an earlier life of this chip had shown it. */
+  readonly from: number | undefined
   show(frame: Frame): void
 }
 
@@ -83,6 +87,12 @@ export class Vga implements Chip {
   private attributeExpectsData = false
   /** The committed start address, from which a move is measured. */
   private start = 0
+  /** In this life software has written the high byte of the start address; and then the low one: the window is where it wants it. */
+  private placing = false
+  private placed = false
+  private readonly restarted: boolean
+  /** Memory and start address at that moment: where an earlier life's rows end and the log begins. */
+  private handover?: { readonly memory: Uint8Array; readonly start: number }
   private sequence = 0
   private readonly scrollback = new Scrollback()
   private viewers: Viewer[] = []
@@ -98,6 +108,7 @@ export class Vga implements Chip {
   constructor(seams: VgaSeams) {
     this.clock = seams.clock
     this.memory = seams.memory
+    this.restarted = seams.restarted ?? false
     this.seenMemory = new Uint8Array(seams.memory.length)
     this.reset()
   }
@@ -116,6 +127,8 @@ export class Vga implements Chip {
     this.attributeExpectsData = false
     for (let i = 0; i < this.memory.length; i++) this.memory[i] = BLANK[i & 1]
     this.start = 0
+    this.placing = false
+    this.placed = !this.restarted
     this.latched.set(this.crtc)
     this.scrollback.clear()
     this.look()
@@ -215,6 +228,7 @@ export class Vga implements Chip {
     const guarded = index <= CR.OVERFLOW && this.crtc[CR.VERTICAL_RETRACE_END] & PROTECT
     if (!guarded) this.crtc[index] = byte
     else if (index === CR.OVERFLOW) this.crtc[index] = (this.crtc[index] & ~OVERFLOW_LC8) | (byte & OVERFLOW_LC8)
+    if (index === CR.START_ADDRESS_HIGH) this.placing = true
     if (index === CR.START_ADDRESS_HIGH || index === CR.CURSOR_LOCATION_HIGH) return
     this.latched.set(this.crtc)
     if (index === CR.START_ADDRESS_LOW) this.moveStart()
@@ -224,25 +238,39 @@ export class Vga implements Chip {
 
   // ------------------------------------------------------------ picture
 
-  /** The start address was committed: whole rows forwards are a scroll, anything else shows another page. */
+  /**
+   * The start address was committed: whole rows forwards are a scroll, anything else shows another page. When a
+   * restarted chip is set up again nothing has moved: before that no picture was where software wanted it.
+   */
   private moveStart(): void {
-    const { columns, stride } = geometryOf(this.crtc)
-    const moved = (startAddress(this.crtc) - this.start + WINDOW_CELLS) % WINDOW_CELLS
-    const forwards = moved > 0 && moved < WINDOW_CELLS / 2 && stride > 0 && moved % stride === 0
-    if (forwards) {
-      const rows: string[] = []
-      for (let gone = 0; gone < moved; gone += stride) rows.push(rowAt(this.memory, this.start + gone, columns))
-      this.scrollback.append(++this.sequence, rows)
+    const to = startAddress(this.crtc)
+    if (this.placed) this.scroll(to)
+    else if (this.placing) {
+      this.placed = true
+      this.handover = { memory: this.memory.slice(), start: to }
     }
-    this.start = startAddress(this.crtc)
+    this.start = to
+  }
+  /** By less than half of memory: the other half is movement backwards. */
+  private scroll(to: number): void {
+    const rows = this.rowsBetween(this.memory, this.start, to, WINDOW_CELLS / 2 - 1)
+    if (rows.length > 0) this.scrollback.append(++this.sequence, rows)
+  }
+  /** Whole rows; none when it is not whole rows, or more than `most` cells. */
+  private rowsBetween(memory: Uint8Array, from: number, to: number, most: number): string[] {
+    const { columns, stride } = geometryOf(this.crtc)
+    const moved = (to - from + WINDOW_CELLS) % WINDOW_CELLS
+    const whole = moved <= most && stride > 0 && moved % stride === 0
+    return Array.from({ length: whole ? moved / stride : 0 }, (_, row) => rowAt(memory, from + row * stride, columns))
   }
 
   /** MonitorCable.frame: answers when the picture differs from `since`. */
-  frame(since: number): Promise<Frame> {
+  frame(since: number, from?: number): Promise<Frame> {
     this.compare()
-    if (this.differs(since)) return Promise.resolve(this.frameSince(since))
     return new Promise((show) => {
-      this.viewers.push({ since, show })
+      const viewer = { since, from, show }
+      if (this.differs(viewer)) return show(this.frameFor(viewer))
+      this.viewers.push(viewer)
       this.refresh ??= this.nextRefresh()
     })
   }
@@ -269,10 +297,10 @@ export class Vga implements Chip {
   private look(): void {
     if (this.viewers.length === 0) return
     this.compare()
-    const satisfied = this.viewers.filter(({ since }) => this.differs(since))
+    const satisfied = this.viewers.filter((viewer) => this.differs(viewer))
     if (satisfied.length === 0) return
-    this.viewers = this.viewers.filter(({ since }) => !this.differs(since))
-    for (const viewer of satisfied) viewer.show(this.frameSince(viewer.since))
+    this.viewers = this.viewers.filter((viewer) => !this.differs(viewer))
+    for (const viewer of satisfied) viewer.show(this.frameFor(viewer))
   }
   /** Counts a change of the registers or of the cells shown. */
   private compare(): void {
@@ -290,14 +318,21 @@ export class Vga implements Chip {
     const { memory, seenMemory } = this
     return same(memory, seenMemory, start * 2, (start + beforeWrap) * 2) && same(memory, seenMemory, 0, wrapped * 2)
   }
-  /** 0 asks for the picture at once; a number from before a restart of this chip is never ours. */
-  private differs(since: number): boolean {
-    return since === 0 || since !== this.sequence
+  /** 0 asks for the picture at once, but one who knows an earlier life waits until it can be told what came after that. */
+  private differs({ since, from }: Viewer): boolean {
+    return since === 0 ? from === undefined || this.placed : since !== this.sequence
   }
-  private frameSince(since: number): Frame {
+  private frameFor({ since, from }: Viewer): Frame {
+    const picture = pictureOf(this.memory, this.latched)
+    const before = since === 0 ? this.rowsOfBefore(from) : []
     const { rows, lost, until } = this.scrollback.take(since > this.sequence ? 0 : since)
-    const screen = { sequence: until ?? this.sequence, ...pictureOf(this.memory, this.latched) }
-    return { scrolled: rows, lost, screen }
+    return { scrolled: [...before, ...rows], lost, screen: { sequence: until ?? this.sequence, ...picture } }
+  }
+  /** What an earlier life showed after the picture at `from`: as much as memory still had of it. */
+  private rowsOfBefore(from: number | undefined): string[] {
+    if (!this.handover || from === undefined) return []
+    const { rows, stride } = geometryOf(this.crtc)
+    return this.rowsBetween(this.handover.memory, from, this.handover.start, WINDOW_CELLS - rows * stride)
   }
 }
 

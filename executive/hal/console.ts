@@ -1,22 +1,31 @@
 /**
  * The boot console: a text screen in video memory, scrolled by the CRT controller's start address.
  *
- * The picture is a window of 25 rows in 204 rows of memory. Text is written below the window, then the start address moves
- * down over it, so that whoever watches the display can see every row pass. At the end of memory the window is copied to
- * the top. [VGA] CRTC 0C–0F; a word written to the index port sets index and data at once.
+ * The picture is a window of 25 rows that moves down video memory for ever: cell addresses wrap at its end, so that for the next
+ * thousand rows the start address says which row is at the top. Text is written below the window, then the start address moves
+ * down over it, so that whoever watches the display can see every row pass. [VGA] CRTC 0C–0F; a word written to the index port
+ * sets index and data at once.
  *
- *   repaint()     after the display's restart
  *   write(text)   in order of calls; resolves when the controller shows it
+ *   repaint()     the display was restarted: all of video memory, and the window where it was
  *
- * Never reads the keyboard, and knows nothing of who watches.
+ * Nothing is printed while the display is away, so that memory still has every row its watchers have not seen. Never reads the
+ * keyboard, and knows nothing of who watches.
  */
-import { type CPtr, type Memory, type PortRange, type RootTask, type Sel4, Sel4Error } from '#sel4/api'
+import { type Clock, type CPtr, type Memory, type PortRange, type RootTask, type Sel4, Sel4Error } from '#sel4/api'
 
 export const COLUMNS = 80
 export const ROWS = 25
 const VIDEO_MEMORY = 0xb8000
 const VIDEO_LENGTH = 0x8000
-const MEMORY_ROWS = Math.floor(VIDEO_LENGTH / 2 / COLUMNS)
+const CELLS = VIDEO_LENGTH / 2
+/**
+ * Rows below the window before it moves: far less than half of memory, which would be taken for a move upwards, so that a
+ * display that dies several moves ahead of its watchers still has their rows in memory.
+ */
+const AHEAD_ROWS = 25
+/** A restart takes less than a second, also on a busy machine; who prints waits no longer for a display. */
+const AWAY_MS = 10_000
 const CRTC_INDEX = 0x3d4
 const START_HIGH = 0x0c
 const CURSOR_HIGH = 0x0e
@@ -39,59 +48,86 @@ export class Console {
   private readonly memory: Memory
   private readonly sel4: Sel4
   private readonly port: CPtr
-  /** First memory row of the window, and the cursor relative to it. */
+  private readonly clock: Clock
+  /** Cell address of the window, and the cursor relative to it. */
   private start = 0
   private row = 0
   private column = 0
   private queue: Promise<void> = Promise.resolve()
   /** What video memory holds: a display that was restarted has blanked it. */
   private readonly picture = new Uint8Array(VIDEO_LENGTH)
+  /** The display died and may come back: who waits for that. */
+  private away: (() => void)[] | undefined
+  /** It did not come back in time. */
+  private gone = false
+  private repaints = 0
 
-  constructor(sel4: Sel4, memory: Memory, port: CPtr) {
+  constructor(sel4: Sel4, clock: Clock, memory: Memory, port: CPtr) {
     this.sel4 = sel4
+    this.clock = clock
     this.memory = memory
     this.port = port
   }
-  static async open(root: RootTask, sel4: Sel4): Promise<Console> {
+  static async open(root: RootTask, sel4: Sel4, clock: Clock): Promise<Console> {
     const memory = await root.deviceMemory(VIDEO_MEMORY, VIDEO_LENGTH)
-    const console = new Console(sel4, memory, await root.ioPort(CRTC_INDEX, CRTC_INDEX + 1))
-    for (let row = 0; row < MEMORY_ROWS; row++) console.clearRow(row)
+    const console = new Console(sel4, clock, memory, await root.ioPort(CRTC_INDEX, CRTC_INDEX + 1))
+    for (let cell = 0; cell < CELLS; cell++) console.poke(cell, BLANK)
     await console.update()
     return console
   }
 
   write(text: string): Promise<void> {
-    return this.inTurn(() => this.print(text))
+    this.queue = this.queue.then(() => this.print(text))
+    return this.queue
   }
   /**
-   * The display was restarted: its memory is blank and its start address 0. The first register write waits until it is
-   * back; then the window is put at the top, so that nothing scrolls past a second time.
+   * The first register write waits until the display is back and has blanked its memory; the start address comes last, because
+   * it is the sign that the picture is there.
    */
-  repaint(): Promise<void> {
-    return this.inTurn(async () => {
-      await this.register(CURSOR_HIGH, 0)
-      this.settle()
-      this.toTop()
+  async repaint(): Promise<void> {
+    const repaint = ++this.repaints
+    this.leave()
+    const back = await this.attempt(async () => {
+      await this.register(CURSOR_HIGH, this.cursor)
       this.memory.bytes.set(this.picture)
-      await this.update()
+      await this.register(START_HIGH, this.start)
     })
+    if (repaint === this.repaints) this.goOn(!back)
   }
   /** Whether a device of these ports is the console's display. */
   static isOn(ports: readonly PortRange[]): boolean {
     return ports.some(({ first, last }) => first <= CRTC_INDEX && CRTC_INDEX <= last)
   }
-  /** A display that is gone shows nothing, which is no fault of whoever prints. */
-  private inTurn(change: () => Promise<void>): Promise<void> {
-    this.queue = this.queue.then(change).catch((error: unknown) => {
+
+  // ------------------------------------------------------------ the display's absence
+  private leave(): void {
+    if (this.away) return
+    this.away = []
+    const { repaints } = this
+    const late = this.clock.alarm(AWAY_MS, () => repaints === this.repaints && this.goOn(true))
+    this.away.push(() => late.cancel())
+  }
+  private goOn(gone: boolean): void {
+    this.gone = gone
+    for (const go of this.away?.splice(0) ?? []) go()
+    this.away = undefined
+  }
+  /** False: the display died meanwhile, which is no fault of whoever prints. */
+  private async attempt(change: () => Promise<void>): Promise<boolean> {
+    try {
+      await change()
+      return true
+    } catch (error) {
       if (!(error instanceof Sel4Error)) throw error
-    })
-    return this.queue
+      return false
+    }
   }
 
+  // ------------------------------------------------------------ text
   private async print(text: string): Promise<void> {
     for (const character of text) {
       this.put(character)
-      if (this.start + this.row >= MEMORY_ROWS - 1) await this.rewind()
+      if (this.row >= ROWS - 1 + AHEAD_ROWS) await this.update()
     }
     await this.update()
   }
@@ -105,14 +141,13 @@ export class Console {
     else this.cell(toCodePage437(character))
   }
   private cell(code: number): void {
-    const at = ((this.start + this.row) * COLUMNS + this.column) * 2
-    this.poke(at, code)
+    this.poke(this.cursor, code)
     if (++this.column === COLUMNS) this.newLine()
   }
-  private poke(at: number, code: number): void {
+  private poke(cell: number, code: number): void {
     const { memory, picture } = this
-    memory.bytes[at] = picture[at] = code
-    memory.bytes[at + 1] = picture[at + 1] = ATTRIBUTE
+    memory.bytes[cell * 2] = picture[cell * 2] = code
+    memory.bytes[cell * 2 + 1] = picture[cell * 2 + 1] = ATTRIBUTE
   }
   private back(): void {
     if (this.column > 0) this.column--
@@ -124,37 +159,37 @@ export class Console {
   private newLine(): void {
     this.column = 0
     this.row++
-    this.clearRow(this.start + this.row)
+    for (let column = 0; column < COLUMNS; column++) this.poke((this.cursor + column) % CELLS, BLANK)
   }
-  private clearRow(row: number): void {
-    for (let column = 0; column < COLUMNS; column++) this.poke((row * COLUMNS + column) * 2, BLANK)
-  }
-  /** Moves the window down to the cursor, then to the top of memory. */
-  private async rewind(): Promise<void> {
-    await this.update()
-    this.toTop()
-    await this.update()
-  }
-  private toTop(): void {
-    const from = this.start * COLUMNS * 2
-    for (const bytes of [this.memory.bytes, this.picture]) bytes.copyWithin(0, from, from + ROWS * COLUMNS * 2)
-    this.start = 0
+  private get cursor(): number {
+    return (this.start + this.row * COLUMNS + this.column) % CELLS
   }
   /** The window ends at the cursor's row at the latest. */
   private settle(): void {
     const below = this.row - (ROWS - 1)
     if (below <= 0) return
-    this.start += below
+    this.start = (this.start + below * COLUMNS) % CELLS
     this.row -= below
   }
+  /** Shows what is in memory; again when the display was away meanwhile. */
   private async update(): Promise<void> {
-    this.settle()
-    await this.register(START_HIGH, this.start * COLUMNS)
-    await this.register(CURSOR_HIGH, (this.start + this.row) * COLUMNS + this.column)
+    for (;;) {
+      this.settle()
+      const shown = await this.attempt(async () => {
+        await this.register(START_HIGH, this.start, () => !this.away)
+        await this.register(CURSOR_HIGH, this.cursor, () => !this.away)
+      })
+      if (!shown && !this.gone) this.leave()
+      if (!this.away) return
+      await new Promise<void>((resolve) => this.away?.push(resolve))
+    }
   }
-  /** A pair of CRTC registers: high byte at `index`, low byte behind it. */
-  private async register(index: number, value: number): Promise<void> {
-    await this.sel4.portOut(this.port, CRTC_INDEX, 2, index | (value & 0xff00))
-    await this.sel4.portOut(this.port, CRTC_INDEX, 2, (index + 1) | ((value & 0xff) << 8))
+  /**
+   * A pair of CRTC registers: high byte at `index`, low byte behind it. A write that waits when the display dies reaches its next
+   * life, so `wanted` is asked before each: the start address must not be set by halves there.
+   */
+  private async register(index: number, value: number, wanted = () => true): Promise<void> {
+    if (wanted()) await this.sel4.portOut(this.port, CRTC_INDEX, 2, index | (value & 0xff00))
+    if (wanted()) await this.sel4.portOut(this.port, CRTC_INDEX, 2, (index + 1) | ((value & 0xff) << 8))
   }
 }

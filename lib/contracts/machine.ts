@@ -2,7 +2,7 @@
  * The cables of the machine: what joins a chip to the outside (keyboard, monitor) or to another chip (PCI functions).
  * Endpoints like any other, declared in launch.json `cables`; no NT process holds one.
  */
-import { ARRAY, BOOLEAN, STRING, STRUCT, UCHAR, ULONG } from './field.ts'
+import { ARRAY, BOOLEAN, OPTIONAL, STRING, STRUCT, UCHAR, ULONG, USHORT } from './field.ts'
 import { INTERFACE } from './interface.ts'
 
 /** Served by the i8042, called by the front panel. */
@@ -20,6 +20,8 @@ export const KeyboardCable = INTERFACE('KeyboardCable', {
 export const SCREEN = STRUCT('SCREEN', {
   /** Counts changes of the picture; pass it back as `since`. */
   sequence: ULONG,
+  /** Cell address of the top left corner; pass it back as `from` to a display that was restarted. */
+  start: USHORT,
   columns: UCHAR,
   /** Text rows, top to bottom: one character per cell (code page 437 mapped to Unicode), trailing blanks kept. */
   rows: ARRAY(STRING(132), 60),
@@ -32,8 +34,8 @@ export const SCREEN = STRUCT('SCREEN', {
 /** Served by the display, called by the front panel. */
 export const MonitorCable = INTERFACE('MonitorCable', {
   frame: {
-    doc: 'Waits until the picture differs from `since` (0: at once), then answers with the rows that scrolled off the top since then, oldest first, and the picture. Nothing that was on the screen when the start address moved is lost; `lost` counts rows dropped because nobody looked for 10,000 rows.',
-    in: { since: ULONG },
+    doc: 'Waits until the picture differs from `since` (0: at once), then answers with the rows that scrolled off the top since then, oldest first, and the picture. Nothing that was on the screen when the start address moved is lost; `lost` counts rows dropped because nobody looked for 10,000 rows. `from`: the `start` of the last picture that the caller had of an earlier life of the display. Then the answer waits until software has set the start address again, and its rows are those in video memory from there on.',
+    in: { since: ULONG, from: OPTIONAL(USHORT) },
     out: { scrolled: ARRAY(STRING(132), 4096), lost: ULONG, screen: SCREEN },
     errors: [],
     onServerDeath: 'STATUS_DEVICE_NOT_CONNECTED',

@@ -1,8 +1,8 @@
 /**
  * Every process in turn is ended (SIGKILL), crashes (SIGSEGV) or hangs (SIGSTOP) while a copy runs.
  *
- * Drivers come back and the copy completes; devices come back and whoever waited goes on or is told; the shell is started
- * again; the end of a part that is single by design is a clean, explained stop. Nobody hangs, nothing is left.
+ * Drivers and devices come back and the copy completes; the shell is started again; the end of a part that is single by
+ * design is a clean, explained stop. Nobody hangs, nothing is left.
  */
 import { expect } from 'chai'
 import { DiskImage, hashOf, noise } from '../scenarios/disk-image.ts'
@@ -99,17 +99,12 @@ describe('each process ended, crashed or hung while a copy runs', function () {
 
   DEVICES.forEach((victim, nth) => {
     for (const signal of signalsFor(nth))
-      it(`the device ${victim} returns from ${signal}; the copy completes or says why not`, async () => {
+      it(`the device ${victim} returns from ${signal} and the copy completes`, async () => {
         const copy = await bench.startCopy()
         await copy.reached(1 / 4)
-        const before = (await bench.running()).screen()
         await copy.strikeAndReturn(victim, signal)
-        const said = (await copy.finish()).trim().split('\n')
-        // A display that was restarted shows its whole picture again; what comes last is the answer.
-        if (victim === 'display') {
-          expect(said.at(-1)?.trim()).equal(COPIED)
-          for (const row of said.slice(0, -1)) expect(before).include(row)
-        } else expect(said).lengthOf(1)
+        // A pause, and each row of the screen once.
+        expect(await copy.finish()).match(/^ +1 file\(s\) copied\.$/)
         // Once more, undisturbed: the device is really back.
         expect((await (await bench.startCopy()).finish()).trim()).equal(COPIED)
       })

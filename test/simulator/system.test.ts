@@ -27,7 +27,8 @@ describe('the whole system in the simulator', function () {
     expect(one.events).equal(two.events)
   })
   it('hides the death of any one part', async () => {
-    for (const name of [...STORAGE, ...KEYBOARD]) await survive(MATRIX_SEED, [{ at: MIDDLE, name, signal: 'SIGKILL' }])
+    for (const name of [...STORAGE, ...KEYBOARD, 'display', 'rtc'])
+      await survive(MATRIX_SEED, [{ at: MIDDLE, name, signal: 'SIGKILL' }])
   })
   it('keeps what it learned', async () => {
     const share = (list: readonly number[]) => list.slice(0, scaled(list.length, 2))

@@ -6,7 +6,7 @@
  *   settle()               resolves when what was typed has had time to be echoed
  *   ended                  resolves when the display has gone
  *
- * The display may restart; then the picture begins anew. Gone for longer than that means the system has ended.
+ * The display may restart; then the rows go on where the last picture was. Gone for longer than that means the system has ended.
  */
 import { MonitorCable } from '#contracts/machine'
 import type { CPtr, Environment } from '#sel4/api'
@@ -14,7 +14,7 @@ import type { Frame } from './rows.ts'
 import type { Screen } from './paint.ts'
 
 export interface MonitorFrame extends Frame {
-  readonly screen: Screen & { readonly sequence: number }
+  readonly screen: Screen & { readonly sequence: number; readonly start: number }
 }
 /** Between two looks for a display that went away; so often, then it is taken for gone. */
 const RETRY_MS = 100
@@ -65,10 +65,11 @@ export class Monitor {
 
   private async watch(): Promise<void> {
     let since = 0
+    let from: number | undefined
     for (let failures = 0; failures < RETRIES && !this.over; ) {
       try {
-        const frame = await this.cable.frame({ since })
-        since = frame.screen.sequence
+        const frame = await this.cable.frame({ since, from })
+        ;({ sequence: since, start: from } = frame.screen)
         failures = 0
         for (const look of [...this.lookers]) look(frame)
       } catch {
