@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline'
 import type { Span } from '../lib/sel4/tracer.ts'
 import { ASK } from '../lib/sel4/wire.ts'
 import { type Capability, rightNames } from './cspace.ts'
+import { describe as describeRule, type InterposeRequest, interpose, lift } from './interpose.ts'
 import { processList } from './invocations.ts'
 import { checkInvariants } from './invariants/index.ts'
 import type { Kernel } from './kernel.ts'
@@ -26,6 +27,7 @@ interface Request {
   readonly ms?: number
   readonly irq?: number
   readonly masked?: boolean
+  readonly interposition?: unknown
 }
 const SIGNALS = /^SIG[A-Z0-9]{2,10}$/
 const TRACE_MAX_MS = 60_000
@@ -155,12 +157,20 @@ async function perform(kernel: Kernel, request: Request): Promise<unknown> {
       return checkInvariants(kernel)
     case 'manifest':
       return kernel.manifest
+    case 'interpose':
+      return interpose(kernel, (request.interposition ?? {}) as InterposeRequest)
+    case 'lift':
+      return lift(kernel, request.interposition)
+    case 'interposed':
+      return kernel.interposer.all().map((rule) => describeRule(rule, true))
     case 'maskIrq':
       return maskIrq(kernel, request)
     case 'shutdown':
       return kernel.pressPowerButton(0, 'asked to stop')
     default:
-      throw new Error(`no operation ${request.op}: ps caps kill trace check manifest maskIrq shutdown`)
+      throw new Error(
+        `no operation ${request.op}: ps caps kill trace check manifest interpose lift interposed maskIrq shutdown`,
+      )
   }
 }
 interface Guard {

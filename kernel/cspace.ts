@@ -4,6 +4,7 @@
  *   CNode                        2^radix slots; the guard belongs to the capability that names it
  *   slotAt(root, index, depth)   guarded, multi-level; throws LookupFailure; what CNode methods are given
  *   lookup(root, cptr)           the capability at an address, as system calls mean it
+ *   walk(root, cptr)             the same with every CNode's capability on the way: all of them must stay for it to hold
  *   derive(source, …)            a copy below its source in the tree, with no more rights, perhaps a badge
  *   move(cap, slot, …)           CNode_Move and Mutate: its place in the tree stays
  *   remove(cap)                  CNode_Delete; leafOf(cap) is what CNode_Revoke deletes next
@@ -154,8 +155,14 @@ const { invalidRoot, missingCapability, depthMismatch, guardMismatch } = LOOKUP_
 const bitsOf = (value: number, shift: number, count: number): number => Math.floor(value / 2 ** shift) % 2 ** count
 
 /** Resolves the low `depth` bits of an address, most significant first, as far as there are CNodes. */
-function resolve(root: Capability | undefined, cptr: number, depth: number): Slot & { left: number } {
+function resolve(
+  root: Capability | undefined,
+  cptr: number,
+  depth: number,
+  passed?: Capability[],
+): Slot & { left: number } {
   if (!(root?.object instanceof CNode)) throw new LookupFailure([invalidRoot], 'no CNode to begin with')
+  passed?.push(root)
   let { object: node, guard, guardBits } = root as Capability & { object: CNode }
   for (let left = depth; ; ) {
     const level = guardBits + node.radix
@@ -167,6 +174,7 @@ function resolve(root: Capability | undefined, cptr: number, depth: number): Slo
     const index = bitsOf(cptr, left, node.radix)
     const next = node.at(index)
     if (left === 0 || !next || !(next.object instanceof CNode)) return { node, index, left }
+    passed?.push(next)
     ;({ guard, guardBits } = next)
     node = next.object
   }
@@ -184,6 +192,14 @@ export function lookup(root: Capability | undefined, cptr: CPtr): Capability {
   const cap = node.at(index)
   if (!cap) throw new LookupFailure([missingCapability, left], `no capability at ${cptr}`)
   return cap
+}
+
+export function walk(root: Capability | undefined, cptr: CPtr): Capability[] {
+  const passed: Capability[] = []
+  const { node, index, left } = resolve(root, cptr, WORD_BITS, passed)
+  const cap = node.at(index)
+  if (!cap) throw new LookupFailure([missingCapability, left], `no capability at ${cptr}`)
+  return [...passed, cap]
 }
 
 export interface Derivation {

@@ -9,7 +9,7 @@ import { OP, type TraceContext } from '../lib/sel4/wire.ts'
 import { lookup } from './cspace.ts'
 import { type Fault, raise, unknownSyscall, userException, vmFault } from './fault.ts'
 import { INVOCATIONS } from './invocations.ts'
-import { type ReceivePath, receive, reply, send } from './ipc.ts'
+import { receive, reply, send } from './ipc.ts'
 import type { Kernel } from './kernel.ts'
 import type { MethodTable } from './methods/call.ts'
 import { CNODE_METHODS } from './methods/cnode.ts'
@@ -17,6 +17,7 @@ import { MACHINE_METHODS } from './methods/machine.ts'
 import { TCB_METHODS } from './methods/tcb.ts'
 import { UNTYPED_METHODS } from './methods/untyped.ts'
 import type { Process } from './process.ts'
+import type { ReceivePath } from './rendezvous.ts'
 import type { Tcb } from './tcb.ts'
 
 const METHODS: MethodTable = { ...CNODE_METHODS, ...UNTYPED_METHODS, ...TCB_METHODS, ...MACHINE_METHODS }
@@ -44,7 +45,7 @@ export async function perform(request: Request): Promise<unknown> {
     const call = SYSTEM_CALLS.get(label)
     if (call) return await call(request)
     const invocation = INVOCATIONS.get(label)
-    if (invocation) return await invocation(kernel, process, body)
+    if (invocation) return await invocation(kernel, process, body, thread)
     return await faulted(kernel, thread, unknownSyscall(thread, label))
   } catch (error) {
     if (error instanceof MalformedError) throw new Sel4Error('seL4_InvalidArgument', error.message)

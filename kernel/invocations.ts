@@ -18,13 +18,15 @@ import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
 import type { Usage } from './host.ts'
+import { adoptCaller } from './ipc.ts'
 import { type Control, Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
 import { revokeAll } from './methods/cnode.ts'
 import { Notification } from './notification.ts'
 import type { Process } from './process.ts'
+import type { Tcb } from './tcb.ts'
 
-type Invocation = (kernel: Kernel, process: Process, body: unknown) => unknown
+type Invocation = (kernel: Kernel, process: Process, body: unknown, thread: Tcb) => unknown
 
 const invalid = (what: string): never => {
   throw new Sel4Error('seL4_InvalidArgument', what)
@@ -70,24 +72,36 @@ function mintRights({ object, rights }: Capability, given: unknown): number {
 const controlling =
   (slot: number, type: Control['type']) =>
   (invocation: Invocation): Invocation =>
-  (kernel, process, body) => {
+  (kernel, process, body, thread) => {
     if (process.init.cspace.at(slot)?.object.type !== type)
       throw new Sel4Error('seL4_IllegalOperation', `only who holds ${type} may`)
-    return invocation(kernel, process, body)
+    return invocation(kernel, process, body, thread)
   }
 const ruling = controlling(CapProcessControl, 'ProcessControl')
 const routing = controlling(seL4_CapIRQControl, 'IRQControl')
 const issuing = controlling(seL4_CapIOPortControl, 'IOPortControl')
 
-const openSession: Invocation = (kernel, process, body) => kernel.sessions.open(process, new Args(body).number(0))
+const openSession: Invocation = (kernel, process, body, thread) => {
+  const args = new Args(body)
+  return kernel.sessions.open(process, thread, args.number(0), args.at(1) === 1)
+}
+const exportCaller: Invocation = (kernel, process, body, thread) => {
+  const args = new Args(body)
+  const session = kernel.sessions.met(args.number(0))
+  if (!session?.receivers.includes(process)) throw new Sel4Error('seL4_IllegalOperation', 'there is no caller')
+  adoptCaller(kernel, thread, session, args.number(1), args.number(2))
+  return null
+}
 
-const bindReceiver: Invocation = (_kernel, process, body) => {
+const bindReceiver: Invocation = (kernel, process, body) => {
   const { object, rights } = process.lookup(new Args(body).number(0))
   if (!(object instanceof Endpoint) || !(rights & RIGHT.read))
     throw new Sel4Error('seL4_InvalidCapability', 'no right to receive')
   if (object.meetsHere) throw new Sel4Error('seL4_IllegalOperation', 'threads receive on it')
   process.receivesOn.add(object)
   object.bind(process)
+  // Several receive: from now on the kernel hands out what comes.
+  if (object.receivers.size > 1) void kernel.sessions.move(kernel.sessions.on(object).filter(({ slow }) => !slow))
   return object.id
 }
 const makeNotification: Invocation = (kernel, process) =>
@@ -259,6 +273,7 @@ export const processList = (kernel: Kernel): ProcessInfo[] =>
 
 export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invocation>([
   [OP.openSession, openSession],
+  [OP.exportCaller, exportCaller],
   [OP.bindReceiver, bindReceiver],
   [OP.makeNotification, makeNotification],
   [OP.irqAck, irqAck],

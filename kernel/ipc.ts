@@ -4,24 +4,18 @@
  * Each is one request at the gate, answered when the thread may go on. What fails to be found is a cap fault, to the
  * thread's fault endpoint if it has one, else the error itself. A withdrawn call is answered with `restart`.
  */
-import { Sel4Error } from '../lib/sel4/api.ts'
-import {
-  type Capability,
-  derive,
-  LookupFailure,
-  lookup,
-  makeCapability,
-  RIGHT,
-  remove,
-  type Slot,
-  slotAt,
-} from './cspace.ts'
-import { Endpoint, type Message, mayBeAnswered, type Receiver, type Sender } from './endpoint.ts'
+import { SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
+import { encode, FLAG, KIND } from '../lib/sel4/wire.ts'
+import { type Capability, isGone, LookupFailure, lookup, makeCapability, RIGHT, remove, type Slot } from './cspace.ts'
+import { Endpoint, type Message, type Sender } from './endpoint.ts'
 import { capFault, raise } from './fault.ts'
 import type { Kernel } from './kernel.ts'
+import { lend, mayLend } from './lending.ts'
 import { Notification } from './notification.ts'
 import type { Process } from './process.ts'
 import { Reply } from './reply.ts'
+import { deliver, heard, type ReceivePath, receiveFrom, receiveSlot, signalled } from './rendezvous.ts'
+import type { Session } from './session.ts'
 import type { Tcb } from './tcb.ts'
 
 /** Message.caps at most. [seL4 manual] seL4_MsgMaxExtraCaps */
@@ -37,14 +31,6 @@ export interface SendRequest {
   /** Where a capability that comes with the answer goes. */
   readonly path?: ReceivePath
 }
-/** What a received message looks like at the gate: badge, label, body, caps received, bit mask of those unwrapped, badges of those, whether it waits for an answer. */
-type Delivered = readonly [number, number, unknown, number, number, readonly number[], boolean]
-export interface ReceivePath {
-  readonly root: number
-  readonly index: number
-  readonly depth: number
-}
-
 /** Looks up; a failure becomes a cap fault when the thread has a handler, after whose answer it looks again. */
 async function found(
   thread: Tcb,
@@ -76,10 +62,19 @@ export async function send(kernel: Kernel, thread: Tcb, request: SendRequest): P
   if (object instanceof Reply) return answerThrough(thread, cap, request)
   if (!(object instanceof Endpoint)) throw new Sel4Error('seL4_InvalidCapability', `${object.type} takes no messages`)
   if (!(cap.rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to send')
+  await object.recalling
   if (object.receivers.size) throw new Sel4Error('meetsInSession')
   if (object.bereaved && !object.meetsHere) throw new Sel4Error('serverDied')
+  if (object.lent?.takesFrom(thread.process) && isPlain(request, cap)) throw new Sel4Error('meetsInSession')
+  await object.lent?.recall()
+  if (isGone(cap) || !isRunning(thread)) throw new Sel4Error('restart')
   return new Promise((resolve, reject) => object.send(sender(kernel, thread, cap, request, resolve, reject), blocks))
 }
+/** It may have been suspended while the endpoint was taken back. */
+const isRunning = ({ state }: Tcb): boolean => state === 'running'
+/** Nothing that only the kernel can do goes with it. */
+const isPlain = ({ caps, call, path }: SendRequest, { rights }: Capability): boolean =>
+  !caps.length && !path && (!call || (rights & (RIGHT.grant | RIGHT.grantReply)) !== 0)
 const SENDABLE = new Set(['Endpoint', 'Notification', 'Reply'])
 function signal({ object, badge, rights }: Capability): null {
   if (!(rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to signal')
@@ -116,6 +111,10 @@ function sender(
       const from = { badge: 0, message: answer, rights: canGrant ? RIGHT.grant : 0 }
       resolve(deliver(thread, from, undefined, false, receiveSlot(thread, path), kernel))
     }),
+    bereaved: once(() => {
+      thread.unblock()
+      reject(new Sel4Error('serverDied'))
+    }),
     restart,
   }
 }
@@ -133,31 +132,25 @@ export async function receive(
   const { object } = cap
   if (object instanceof Notification) return waitOn(thread, object, blocks)
   const endpoint = object as Endpoint
+  await endpoint.recalling
   if (endpoint.receivers.size) throw new Sel4Error('seL4_IllegalOperation', 'the endpoint is served by a process')
   dropCaller(thread)
   const pending = thread.bound?.take()
   if (pending) return heard(pending)
-  const slot = receiveSlot(thread, path)
-  return new Promise((resolve, reject) => {
-    const receiver: Receiver = {
-      thread,
-      rights: cap.rights,
-      accept: (from) => resolve(accept(kernel, receiver, from, endpoint, slot)),
-      restart: () => reject(new Sel4Error('restart')),
-      heard: (word) => resolve(heard(word)),
-    }
-    if (!endpoint.receive(receiver, blocks)) resolve(null)
-  })
+  if (endpoint.lent?.thread !== thread) await endpoint.lent?.recall()
+  if (isGone(cap) || !isRunning(thread)) throw new Sel4Error('restart')
+  if (endpoint.lent || mayLend(kernel, endpoint, thread)) {
+    endpoint.meets()
+    return lend(kernel, endpoint, thread, cptr)
+  }
+  return receiveFrom(kernel, thread, endpoint, cap.rights, blocks, receiveSlot(thread, path))
 }
-/** A notification's word, as a message. */
-const heard = (word: number): Delivered => [word, 0, null, 0, 0, [], false]
-
 function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unknown {
   if (notification.bound && notification.bound !== thread)
     throw new Sel4Error('seL4_InvalidCapability', 'another thread is bound to it')
   if (!blocks) {
     const word = notification.take()
-    return word ? heard(word) : null
+    return word ? signalled(word) : null
   }
   return new Promise((resolve, reject) => {
     const waiter = {
@@ -165,7 +158,7 @@ function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unkno
       thread,
       deliver: (word: number) => {
         thread.unblock()
-        resolve(heard(word))
+        resolve(signalled(word))
       },
       withdraw: () => thread.withdraw(),
     }
@@ -176,70 +169,6 @@ function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unkno
     })
     notification.wait(waiter)
   })
-}
-
-/** A slot that cannot be found is as none. */
-function receiveSlot({ cspaceRoot }: Tcb, path: ReceivePath | undefined): Slot | undefined {
-  if (!path) return undefined
-  try {
-    return slotAt(lookup(cspaceRoot, path.root), path.index, path.depth)
-  } catch (error) {
-    if (error instanceof Sel4Error) return undefined
-    throw error
-  }
-}
-function accept(
-  kernel: Kernel,
-  receiver: Receiver,
-  from: Sender,
-  endpoint: Endpoint,
-  slot: Slot | undefined,
-): Delivered {
-  const { thread } = receiver
-  const answerable = from.call && mayBeAnswered(from)
-  if (from.call) {
-    from.taken()
-    if (answerable) thread.caller = new Reply(kernel.id(), (receiver.rights & RIGHT.grant) !== 0, from.answered)
-    else void from.thread.suspend()
-  }
-  return deliver(thread, from, endpoint, answerable, slot, kernel)
-}
-/** Moves the capabilities the right allows: one into the receive slot; one to the endpoint itself shows its badge. */
-function deliver(
-  thread: Tcb,
-  { badge, message, rights }: Pick<Sender, 'badge' | 'message' | 'rights'>,
-  endpoint: Endpoint | undefined,
-  answerable: boolean,
-  slot?: Slot,
-  kernel?: Kernel,
-): Delivered {
-  let count = 0
-  let mask = 0
-  let free = slot
-  const badges: number[] = []
-  for (const cap of rights & RIGHT.grant ? message.caps : []) {
-    if (endpoint && cap.object === endpoint) {
-      mask |= 1 << count
-      badges.push(cap.badge)
-    } else if (!free || !place(thread, cap, free, kernel)) break
-    else {
-      free = undefined
-      badges.push(0)
-    }
-    count++
-  }
-  return [badge, message.label, message.body, count, mask, badges, answerable]
-}
-function place(thread: Tcb, cap: Capability, { node, index }: Slot, kernel: Kernel | undefined): boolean {
-  if (node.at(index)) return false
-  if (kernel && thread.process && !kernel.mayReceive(thread.process, cap)) return false
-  try {
-    node.put(index, derive(cap, { origin: `message to ${thread.name}` }))
-    return true
-  } catch (error) {
-    if (error instanceof Sel4Error) return false
-    throw error
-  }
 }
 
 // ------------------------------------------------------------ answers
@@ -267,6 +196,18 @@ const messageOf = (thread: Tcb, { label, body, caps }: SendRequest): Message => 
   body,
   caps: caps.slice(0, MAX_CAPS).map((cptr) => lookup(thread.cspaceRoot, cptr)),
 })
+/** A call taken where the endpoint was lent to: its reply is the kernel's from now on. */
+export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, sequence: number, cptr: number): void {
+  const through = lookup(thread.cspaceRoot, cptr)
+  const canGrant = through.object === session.cap.object && (through.rights & RIGHT.grant) !== 0
+  const answer = (flags: number, label: number, body: unknown) =>
+    session.sender.tell(encode(KIND.REPLY, flags, label, session.id, sequence, body))
+  dropCaller(thread)
+  thread.caller = new Reply(kernel.id(), canGrant, {
+    answered: ({ label, body }) => answer(0, label, body),
+    bereaved: () => answer(FLAG.ERROR, SEL4_ERROR.serverDied, null),
+  })
+}
 /** CNode_SaveCaller. */
 export function saveCaller(thread: Tcb, { node, index }: Slot): void {
   const { caller } = thread

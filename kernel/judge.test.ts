@@ -25,11 +25,11 @@ const runtimeOf = ({ sel4 }: Environment): Runtime => sel4 as Runtime
 const receiver: Main = async (env) => {
   const runtime = runtimeOf(env)
   const sessions: number[] = []
-  runtime.deviceOpened = ({ session }) => void sessions.push(session)
+  runtime.sessions.deviceOpened = ({ session }) => void sessions.push(session)
   for (;;) {
     const { label, body, reply } = await env.sel4.recv(SLOT)
     const accuse = (offence: number, bytes: Buffer) => {
-      for (const id of sessions) runtime.fault(id, bytes, offence)
+      for (const id of sessions) runtime.sessions.fault(id, bytes, offence)
     }
     if (label === 1) accuse(OFFENCE.message, MALFORMED)
     if (label === 2) accuse(OFFENCE.credits, encode(KIND.CALL, 0, 0, 0, 0, null))
@@ -79,13 +79,13 @@ describe('accusations', () => {
           await env.clock.sleep(20)
           seen.push(
             await outcome(env.sel4.call(SLOT, 0, 'hello')),
-            (await runtimeOf(env).openRoute(SLOT)).info?.address !== '',
+            (await runtimeOf(env).routes.openRoute(SLOT)).info?.address !== '',
           )
           await outcome(env.sel4.call(SLOT, label, 'accuse me'))
           await env.clock.sleep(20)
           seen.push(
             await outcome(env.sel4.call(SLOT, 0, 'still here')),
-            (await runtimeOf(env).openRoute(SLOT)).info?.address,
+            (await runtimeOf(env).routes.openRoute(SLOT)).info?.address,
           )
         })
         await sim.run(200)
@@ -98,7 +98,7 @@ describe('accusations', () => {
       await env.clock.sleep(20)
       for (let i = 0; i < 2; i++) {
         await env.sel4.call(SLOT, 0, 'hello')
-        const { session, link } = await runtimeOf(env).openRoute(SLOT)
+        const { session, link } = await runtimeOf(env).routes.openRoute(SLOT)
         const bad = Buffer.from(MALFORMED)
         bad[0] = KIND.CALL
         bad.writeUInt32LE(session, 8)
@@ -113,7 +113,7 @@ describe('accusations', () => {
   it('by the root task are believed', async () => {
     const overdraw: Main = async (env) => {
       await env.sel4.call(env.caps.executive, 0, 'hello')
-      const { session, link } = await runtimeOf(env).openRoute(env.caps.executive)
+      const { session, link } = await runtimeOf(env).routes.openRoute(env.caps.executive)
       for (let i = 0; i < 100; i++) link?.peer.send(encode(KIND.CALL, 0, 0, session, i, null))
     }
     const sim = simulate(1, overdraw)

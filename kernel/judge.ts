@@ -19,7 +19,7 @@ export interface Accusation {
 }
 export function judge(kernel: Kernel, reporter: Process, { session: id, offence, raw }: Accusation): void {
   const session = kernel.sessions.get(id)
-  if (!session?.receivers.includes(reporter)) return
+  if (!session?.receivers.includes(reporter) || kernel.interposer.corrupts(session)) return
   const { sender, cap } = session
   kernel.host.log('warn', `${reporter.name} refused a message of ${sender.name}`, { session: id })
   sender.accusers.add(reporter.init.token)

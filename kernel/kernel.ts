@@ -48,10 +48,13 @@ import { perform } from './gate.ts'
 import { judge } from './judge.ts'
 import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
+import { Interposer } from './interposer.ts'
 import type { CheckedManifest, Limits } from './manifest/manifest.ts'
 import { sizeText } from './manifest/units.ts'
 import { Notification } from './notification.ts'
 import { type DeathCause, Process, type ProcessInit } from './process.ts'
+import { Reply } from './reply.ts'
+import { Relay } from './relay.ts'
 import { SessionTable } from './session.ts'
 import { MAX_PRIORITY, Tcb } from './tcb.ts'
 import { Throttle } from './throttle.ts'
@@ -71,6 +74,18 @@ const POWER_PATIENCE_MS = 10_000
 const PANEL_STOP_MS = 500
 const STOP_LOOK_MS = 5
 
+/** What passes between processes; everything else is for the kernel. */
+const ALONG_SESSIONS = new Set<number>([
+  KIND.CALL,
+  KIND.SEND,
+  KIND.REPLY,
+  KIND.CREDIT,
+  KIND.PORT_IN,
+  KIND.PORT_OUT,
+  KIND.MMIO_READ,
+  KIND.DOORBELL,
+  KIND.FENCE,
+])
 const HARDWARE = new Set(['IOPort', 'IRQHandler', 'DeviceFrame', 'IOSpace'])
 
 export interface Birthplan {
@@ -93,6 +108,7 @@ export class Kernel {
   readonly ceiling: Ceiling
   readonly machine: Machine
   readonly sessions: SessionTable
+  readonly interposer: Interposer
   readonly directIrqs = new DirectIrqs(this)
   /** Living processes by name. */
   readonly processes = new Map<string, Process>()
@@ -106,6 +122,7 @@ export class Kernel {
   private readonly cables = new Map<string, Capability>()
   private readonly restarts = new Map<string, number[]>()
   readonly throttle: Throttle
+  private readonly relay: Relay
   private readonly lease: Lease
   private readonly dataLimit: DataLimit
   private unheard?: DeathReport[] = []
@@ -114,6 +131,7 @@ export class Kernel {
 
   constructor(host: Host, manifest: CheckedManifest, view: ManifestView) {
     this.host = host
+    this.interposer = new Interposer(host)
     this.manifest = manifest
     this.view = view
     this.ceiling = new Ceiling(manifest)
@@ -121,6 +139,9 @@ export class Kernel {
       slowpath: manifest.slowpath,
       secret: () => host.secret(),
       processes: () => this.processes.values(),
+      isInterposed: (endpoint, sender) => this.interposer.isOn(endpoint, sender),
+    })
+    this.relay = new Relay(this.sessions, this.interposer, {
       faulted: (sender, why) => this.end(sender, 'fault', why),
       asked: (sender) => this.asked(sender),
     })
@@ -248,8 +269,7 @@ export class Kernel {
     process.silent = 0
     if (!isSound(message)) return this.end(process, 'fault', 'malformed message to the kernel')
     const kind = message[0]
-    if (kind === KIND.CALL || kind === KIND.SEND || (kind >= KIND.REPLY && kind <= KIND.DOORBELL))
-      return this.sessions.relay(process, message)
+    if (ALONG_SESSIONS.has(kind)) return this.relay.relay(process, message)
     this.asked(process)
     if (kind === KIND.HELLO) return this.hello(process, message)
     if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
@@ -391,6 +411,7 @@ export class Kernel {
     const reborn = !this.stopping && this.willRestart(process)
     for (const endpoint of process.receivesOn) endpoint.lose(process, reborn)
     this.machine.deafen(process)
+    for (const loan of process.loans) loan.end()
     const report: DeathReport = {
       name,
       generation: init.generation,
@@ -409,6 +430,7 @@ export class Kernel {
   }
   private dismantle(process: Process): void {
     for (const cap of process.init.cspace.all()) {
+      if (cap.object instanceof Reply) cap.object.bereave()
       if (cap.object instanceof Notification) this.machine.unbind(cap.object)
       if (!isGone(cap)) remove(cap)
     }

@@ -5,7 +5,6 @@
  */
 import type { TraceContext } from '../lib/sel4/wire.ts'
 import type { KernelObject, Region } from './cspace.ts'
-import type { Receiver } from './endpoint.ts'
 import type { Process } from './process.ts'
 import type { Tcb } from './tcb.ts'
 
@@ -28,7 +27,6 @@ export class Notification implements KernelObject {
   /** Of the last signal nobody has taken yet. */
   private context?: TraceContext
   private waiters: Waiter[] = []
-  private listener?: { receiver: Receiver; leave: () => void }
 
   constructor(id: number, gone: () => void = () => {}, region?: Region) {
     this.id = id
@@ -42,13 +40,12 @@ export class Notification implements KernelObject {
   signal(badge: number, context?: TraceContext): void {
     if (context) this.context = context
     this.word = (this.word | (badge || 1)) >>> 0
-    const { listener } = this
-    const waiter = listener ? undefined : this.waiters.shift()
-    if (listener) {
-      this.listener = undefined
-      listener.leave()
-      listener.receiver.thread.unblock()
-      listener.receiver.heard(this.take())
+    const receiving = this.bound?.receiving
+    const waiter = receiving ? undefined : this.waiters.shift()
+    if (receiving) {
+      receiving.leave()
+      receiving.receiver.thread.unblock()
+      receiving.receiver.heard(this.take())
     } else if (waiter) this.give(waiter)
   }
   take(): number {
@@ -81,13 +78,6 @@ export class Notification implements KernelObject {
   unbind(): void {
     if (this.bound) this.bound.bound = undefined
     this.bound = undefined
-    this.listener = undefined
-  }
-  overhear(receiver: Receiver, leave: () => void): void {
-    this.listener = { receiver, leave }
-  }
-  ignore(): void {
-    this.listener = undefined
   }
   destroy(): void {
     this.unbind()

@@ -9,6 +9,7 @@ import { ASK, encode, KIND } from '../lib/sel4/wire.ts'
 import { type Capability, type CNode, lookup } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { Lending } from './lending.ts'
 import type { Limits } from './manifest/manifest.ts'
 import { Pace } from './pace.ts'
 import type { Session } from './session.ts'
@@ -61,6 +62,8 @@ export class Process {
   readonly sessionsOut = new Set<Session>()
   readonly sessionsIn = new Set<Session>()
   readonly receivesOn = new Set<Endpoint>()
+  /** Endpoints lent to its threads. */
+  readonly loans = new Set<Lending>()
   /** By number; 0 is the first. */
   readonly threads = new Map<number, Tcb>()
   /** Identity under which it sends to a peer, by the peer's token. */
@@ -159,6 +162,6 @@ export class Process {
     this.state = 'dead'
     for (const { resolve } of this.questions.values()) resolve(undefined)
     this.questions.clear()
-    for (const thread of this.threads.values()) thread.abandon()
+    for (const thread of this.threads.values()) thread.died()
   }
 }

@@ -1,6 +1,6 @@
 /** A reply: the right to answer one call, once. In the receiver's TCB until CNode_SaveCaller makes a capability of it. */
 import type { KernelObject } from './cspace.ts'
-import type { Message } from './endpoint.ts'
+import type { Message, Sender } from './endpoint.ts'
 
 export class Reply implements KernelObject {
   readonly type = 'Reply'
@@ -8,26 +8,32 @@ export class Reply implements KernelObject {
   readonly id: number
   /** Whether capabilities may go with the answer: the right the call was received with. */
   readonly canGrant: boolean
-  private answerCaller?: (answer: Message, canGrant: boolean) => void
+  private caller?: Pick<Sender, 'answered' | 'bereaved'>
 
-  constructor(id: number, canGrant: boolean, answerCaller: (answer: Message, canGrant: boolean) => void) {
+  constructor(id: number, canGrant: boolean, caller: Pick<Sender, 'answered' | 'bereaved'>) {
     this.id = id
     this.canGrant = canGrant
-    this.answerCaller = answerCaller
+    this.caller = caller
   }
   describe(): string {
-    return this.answerCaller ? `Reply ${this.id}` : `Reply ${this.id}, used`
+    return this.caller ? `Reply ${this.id}` : `Reply ${this.id}, used`
   }
   get isUsed(): boolean {
-    return this.answerCaller === undefined
+    return this.caller === undefined
   }
   answer(message: Message): void {
-    const { answerCaller } = this
-    this.answerCaller = undefined
-    answerCaller?.(message, this.canGrant)
+    const { caller } = this
+    this.caller = undefined
+    caller?.answered(message, this.canGrant)
+  }
+  /** Whoever held it died: its caller hears so. */
+  bereave(): void {
+    const { caller } = this
+    this.caller = undefined
+    caller?.bereaved?.()
   }
   /** Nobody will answer: the caller waits until somebody resumes it, as in seL4. */
   drop(): void {
-    this.answerCaller = undefined
+    this.caller = undefined
   }
 }

@@ -2,29 +2,39 @@
  * Sessions: a send capability in use. The kernel resolves the capability once, tells the receiver who will come, waits
  * for its confirmation, tells the sender where to go; afterwards it is asked no more until one of the three ends.
  *
- *   open(sender, cptr)       what the sender needs, or why not
+ *   open(sender, …)          what the sender needs, or why not
  *   close(session, died)     resolves when the receiver has confirmed
+ *   move(sessions)           each is opened anew, perhaps by another way; nothing is lost, none overtakes another
  *   ofProcess(process)       its death: every peer is told
- *   relay(sender, message)   slow path: a message of a session that goes through the kernel
+ *
+ * A session hangs on its capability and on those of the CNodes it was found through. Its messages go directly, or through
+ * the kernel (relay.ts) when several processes receive, when somebody interposes, or when all do.
  */
 import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
-import { ASK, encode, FLAG, KIND, labelOf, sequenceOf, sessionOf, setLabel } from '../lib/sel4/wire.ts'
-import { type Capability, isGone, RIGHT } from './cspace.ts'
+import { ASK, encode, FLAG, KIND } from '../lib/sel4/wire.ts'
+import { type Capability, isGone, type KernelObject, RIGHT, walk } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Binding } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
 import { DeviceFrame } from './frame.ts'
 import { IoPort } from './ioport.ts'
 import type { Process } from './process.ts'
+import type { Tcb } from './tcb.ts'
 
 export interface Session {
   readonly id: number
   readonly cap: Capability
+  /** The capabilities it hangs on: `cap` and the CNodes' above it. */
+  readonly path: readonly Capability[]
   readonly sender: Process
   readonly receivers: readonly Process[]
   /** Through the kernel. */
   readonly slow: boolean
+  /** Of those, through the interposer. */
+  readonly interposed: boolean
+  /** A thread receives. */
+  readonly meets: boolean
   readonly window: number
   readonly withdraw: () => void
   open: boolean
@@ -36,17 +46,17 @@ export interface SessionHost {
   readonly slowpath: boolean
   secret(): string
   processes(): Iterable<Process>
-  /** The sender lies or babbles: it is ended. */
-  faulted(sender: Process, why: string): void
-  /** It sent what no credit bounds. */
-  asked(sender: Process): void
+  isInterposed(endpoint: unknown, sender: Process): boolean
 }
+/** Closed sessions of threads remembered: a reply may become a capability after its session is gone. */
+const FORMER_MAX = 4096
 
 export class SessionTable {
   private readonly host: SessionHost
   private readonly sessions = new Map<number, Session>()
   /** Slow sessions that are closed, with calls the receiver had taken and has yet to answer. */
   private readonly draining = new Map<number, Session>()
+  private readonly former = new Map<number, Session>()
   private readonly closing = new Set<Promise<unknown>>()
   private nextId = 1
 
@@ -59,15 +69,33 @@ export class SessionTable {
   all(): Iterable<Session> {
     return this.sessions.values()
   }
+  on(object: unknown): Session[] {
+    return [...this.sessions.values()].filter(({ cap }) => cap.object === object)
+  }
+  /** One that is closed, with calls the receiver had taken and has yet to answer. */
+  drained(id: number): Session | undefined {
+    return this.draining.get(id)
+  }
+  /** A thread's session, open or not. */
+  met(id: number): Session | undefined {
+    return this.sessions.get(id) ?? this.former.get(id)
+  }
+  answered(session: Session, sequence: number): void {
+    session.unanswered.delete(sequence)
+    session.outstanding--
+    if (!session.unanswered.size) this.draining.delete(session.id)
+  }
 
-  async open(sender: Process, cptr: CPtr): Promise<RouteInfo> {
+  /** `meets`: the sender is ready for a thread at the other end. */
+  async open(sender: Process, thread: Tcb, cptr: CPtr, meets: boolean): Promise<RouteInfo> {
     for (;;) {
-      const cap = sender.lookup(cptr)
-      const receivers = await receiversOf(cap)
-      if (isGone(cap)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
+      const path = walk(thread.cspaceRoot, cptr)
+      const cap = path[path.length - 1]
+      const receivers = await receiversOf(cap, meets ? sender : undefined)
+      if (path.some(isGone)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
       if (!sender.alive) throw new Sel4Error('seL4_IllegalOperation', 'the sender is dead')
-      if (!receivers.every((receiver) => receiver.state === 'running')) continue
-      const session = this.make(cap, sender, receivers)
+      if (!receivers.every((receiver) => receiver.state === 'running' && receives(cap.object, receiver))) continue
+      const session = this.make(path, sender, receivers)
       const info = sessionInfo(session, this.identity(session))
       const confirmed = await Promise.all(receivers.map((receiver) => receiver.ask(ASK.sessionOpen, info)))
       if (session.open && confirmed.every((answer) => answer !== undefined))
@@ -78,7 +106,7 @@ export class SessionTable {
   }
   /** An MSI vector's: opened by the kernel itself, between a device and the driver that has bound the vector. */
   openIrq(device: Process, index: number, { process, handler, badge, cptr }: Binding): Session {
-    const session = this.make(handler, device, [process])
+    const session = this.make([handler], device, [process])
     const info: SessionInfo = {
       session: session.id,
       target: 'irq',
@@ -87,6 +115,7 @@ export class SessionTable {
       badge: badge || 1,
       window: session.window,
       identity: this.identity(session),
+      meets: false,
     }
     void process.ask(ASK.sessionOpen, info).then((confirmed) => {
       if (!session.open || confirmed === undefined) return
@@ -95,13 +124,22 @@ export class SessionTable {
     })
     return session
   }
-  private make(cap: Capability, sender: Process, receivers: readonly Process[]): Session {
+  private make(path: readonly Capability[], sender: Process, receivers: readonly Process[]): Session {
+    const cap = path[path.length - 1]
+    const interposed = this.host.isInterposed(cap.object, sender)
     const session: Session = {
       id: this.nextId++,
       cap,
+      path,
       sender,
       receivers,
-      slow: this.host.slowpath || receivers.length > 1 || receivers.some((one) => sender.accusers.has(one.init.token)),
+      slow:
+        this.host.slowpath ||
+        interposed ||
+        receivers.length > 1 ||
+        receivers.some((one) => sender.accusers.has(one.init.token)),
+      interposed,
+      meets: cap.object instanceof Endpoint && cap.object.lent !== undefined,
       window: sender.init.limits.credits,
       withdraw: () => void this.close(session, false),
       open: true,
@@ -111,8 +149,7 @@ export class SessionTable {
     this.sessions.set(session.id, session)
     sender.sessionsOut.add(session)
     for (const receiver of receivers) receiver.sessionsIn.add(session)
-    cap.onDelete ??= new Set()
-    cap.onDelete.add(session.withdraw)
+    for (const one of path) (one.onDelete ??= new Set()).add(session.withdraw)
     return session
   }
   /** One identity for each pair of processes: a receiver's socket then knows who speaks. */
@@ -127,9 +164,10 @@ export class SessionTable {
   }
   private route(
     { cap, slow, receivers }: Session,
-    { identity, target }: SessionInfo,
+    { identity, target, meets }: SessionInfo,
   ): Omit<RouteInfo, 'session' | 'window'> {
-    const where = { target, address: slow ? '' : receivers[0].address, identity }
+    const answers = (cap.rights & (RIGHT.grant | RIGHT.grantReply)) !== 0
+    const where = { target, address: slow ? '' : receivers[0].address, identity, meets, answers }
     if (!(cap.object instanceof DeviceFrame)) return where
     const { device, window, physicalAddress, bytes } = cap.object
     return { ...where, frame: { extent: device.frames[window].extent, physicalAddress, length: bytes } }
@@ -146,6 +184,26 @@ export class SessionTable {
     await all
     this.closing.delete(all)
   }
+  /** Their senders hold what is new, wait until what is under way has arrived, and open them anew. */
+  async move(sessions: readonly Session[]): Promise<void> {
+    const all = [...groupBy(sessions, ({ sender }) => [sender])].map(async ([sender, moving]) => {
+      await sender.ask(
+        ASK.routeMove,
+        moving.map(({ id }) => id),
+      )
+      await Promise.all(moving.map((session) => this.moved(session)))
+    })
+    const done = Promise.all(all)
+    this.closing.add(done)
+    await done
+    this.closing.delete(done)
+  }
+  private async moved(session: Session): Promise<void> {
+    if (!session.open) return
+    this.forget(session)
+    if (session.unanswered.size) this.draining.set(session.id, session)
+    await Promise.all(session.receivers.map((receiver) => receiver.ask(ASK.sessionMoved, [session.id])))
+  }
   /** Resolves when every close begun so far is confirmed. */
   async settled(): Promise<void> {
     await Promise.all([...this.closing])
@@ -155,7 +213,15 @@ export class SessionTable {
     this.sessions.delete(session.id)
     session.sender.sessionsOut.delete(session)
     for (const receiver of session.receivers) receiver.sessionsIn.delete(session)
-    session.cap.onDelete?.delete(session.withdraw)
+    for (const cap of session.path) cap.onDelete?.delete(session.withdraw)
+    if (session.meets) this.remember(session)
+  }
+  private remember(session: Session): void {
+    this.former.set(session.id, session)
+    for (const id of this.former.keys()) {
+      if (this.former.size <= FORMER_MAX) break
+      this.former.delete(id)
+    }
   }
 
   /** The process is dead: its peers hear of it, each once, and confirm. */
@@ -202,58 +268,8 @@ export class SessionTable {
         session.sender.tell(encode(KIND.REPLY, FLAG.ERROR, SEL4_ERROR.serverDied, session.id, sequence, null))
     }
   }
-
-  // ------------------------------------------------------------ slow path
-
-  relay(from: Process, message: Buffer): void {
-    const session = this.sessions.get(sessionOf(message))
-    const kind = message[0]
-    if (kind === KIND.REPLY || kind === KIND.CREDIT)
-      return this.relayBack(session ?? this.draining.get(sessionOf(message)), from, message)
-    if (!session) return this.refuse(from, message)
-    if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
-    if (kind === KIND.DOORBELL) return this.ring(session, message)
-    if (++session.outstanding > session.window) return this.host.faulted(from, 'more messages than credits')
-    const receiver = leastLoaded(session)
-    if (kind !== KIND.SEND) session.unanswered.set(sequenceOf(message), receiver)
-    receiver.tell(message)
-  }
-  private ring({ sender, receivers }: Session, message: Buffer): void {
-    this.host.asked(sender)
-    receivers[0].tell(message)
-  }
-  private relayBack(session: Session | undefined, from: Process, message: Buffer): void {
-    if (!session?.slow || !session.receivers.includes(from)) return this.host.asked(from)
-    const sequence = sequenceOf(message)
-    if (message[0] === KIND.CREDIT) this.giveBack(session, from, message)
-    else if (session.unanswered.get(sequence) !== from) return this.host.asked(from)
-    else {
-      session.unanswered.delete(sequence)
-      session.outstanding--
-      if (!session.unanswered.size) this.draining.delete(session.id)
-    }
-    session.sender.tell(message)
-  }
-  /** No more than were used: the sender would send what a receiver made it believe, and be ended for it. */
-  private giveBack(session: Session, from: Process, message: Buffer): void {
-    this.host.asked(from)
-    const given = Math.min(labelOf(message), Math.max(session.outstanding, 0))
-    session.outstanding -= given
-    setLabel(message, given)
-  }
-  private refuse(from: Process, message: Buffer): void {
-    this.host.asked(from)
-    if (message[0] === KIND.SEND || message[0] === KIND.DOORBELL) return
-    const { seL4_InvalidCapability } = SEL4_ERROR
-    from.tell(encode(KIND.REPLY, FLAG.ERROR, seL4_InvalidCapability, sessionOf(message), sequenceOf(message), null))
-  }
 }
 
-function leastLoaded(session: Session): Process {
-  if (session.receivers.length === 1) return session.receivers[0]
-  const load = (receiver: Process) => [...session.unanswered.values()].filter((other) => other === receiver).length
-  return session.receivers.reduce((best, receiver) => (load(receiver) < load(best) ? receiver : best))
-}
 function groupBy<K>(sessions: Iterable<Session>, keys: (session: Session) => readonly K[]): Map<K, Session[]> {
   const groups = new Map<K, Session[]>()
   for (const session of sessions)
@@ -261,11 +277,13 @@ function groupBy<K>(sessions: Iterable<Session>, keys: (session: Session) => rea
   return groups
 }
 /** Waits for somebody to receive; a receiver that died and will not come back is an error at once. */
-async function receiversOf(cap: Capability): Promise<readonly Process[]> {
+async function receiversOf(cap: Capability, meeting: Process | undefined): Promise<readonly Process[]> {
   const { object } = cap
   if (object instanceof Endpoint) {
     if (!(cap.rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to send')
     await object.ready()
+    await object.recalling
+    if (object.lent?.takesFrom(meeting)) return [object.lent.process]
     if (object.meetsHere) throw new Sel4Error('meetsInKernel')
     if (!object.receivers.size) throw new Sel4Error('serverDied')
     return [...object.receivers]
@@ -273,14 +291,18 @@ async function receiversOf(cap: Capability): Promise<readonly Process[]> {
   if (object instanceof IoPort || object instanceof DeviceFrame) return [await processOf(object.device)]
   throw new Sel4Error('seL4_InvalidCapability', `${object.type} takes no messages`)
 }
+/** It may have changed while others ran. */
+const receives = (object: KernelObject, process: Process): boolean =>
+  !(object instanceof Endpoint) || object.receivers.has(process) || object.lent?.process === process
 async function processOf(device: Device): Promise<Process> {
   await device.ready()
   if (!device.process || device.lost) throw new Sel4Error('serverDied')
   return device.process
 }
-function sessionInfo({ id, cap, window }: Session, identity: string): SessionInfo {
+/** An interposer may double messages. */
+function sessionInfo({ id, cap, window, interposed, meets }: Session, identity: string): SessionInfo {
   const { object, badge } = cap
-  const common = { session: id, badge, window, identity }
+  const common = { session: id, badge, window: interposed ? 2 * window : window, identity, meets }
   if (object instanceof IoPort) return { ...common, target: 'port', object: object.first, last: object.last }
   if (object instanceof DeviceFrame) return { ...common, target: 'mmio', object: object.window, last: object.bytes }
   return { ...common, target: 'endpoint', object: object.id, last: 0 }

@@ -11,6 +11,7 @@
  */
 import type { CPtr } from '../lib/sel4/api.ts'
 import { type Capability, type KernelObject, type Region, remove } from './cspace.ts'
+import type { Receiver } from './endpoint.ts'
 import type { Notification } from './notification.ts'
 import type { Process } from './process.ts'
 import type { Reply } from './reply.ts'
@@ -50,6 +51,8 @@ export class Tcb implements KernelObject {
   bound?: Notification
   /** What is set while it may be resumed by nobody but a fault handler's answer. */
   faulted = false
+  /** It waits in a Recv on an endpoint: a signal of its bound notification ends that. */
+  receiving?: { readonly receiver: Receiver; leave(): void }
   private waiting?: Wait
   private started = false
 
@@ -139,20 +142,25 @@ export class Tcb implements KernelObject {
   }
   unblock(): void {
     this.waiting = undefined
+    this.receiving = undefined
   }
   get isBlocked(): boolean {
     return this.waiting !== undefined
   }
   withdraw(): void {
     const { waiting } = this
-    this.waiting = undefined
+    this.unblock()
     waiting?.leave()
     waiting?.restart()
   }
-  /** The process is gone: nobody is answered. */
-  abandon(): void {
+  /** Its process is gone: whoever waits for its answer hears so. */
+  died(): void {
+    this.caller?.bereave()
+    this.abandon()
+  }
+  private abandon(): void {
     this.waiting?.leave()
-    this.waiting = undefined
+    this.unblock()
     this.caller?.drop()
     this.caller = undefined
     this.bound?.unbind()

@@ -266,7 +266,7 @@ const WRONGS: readonly (readonly [string, (kernel: Kernel) => void, RegExp])[] =
     /is not thread \d+ of executive/,
   ],
   ['a session without capability', (k) => set(sessionIn(k).cap, { index: -2 }), /has no capability in a CSpace/],
-  ['a session that outlives its capability', (k) => sessionIn(k).cap.onDelete?.clear(), /would outlive its capability/],
+  ['a session that outlives its capability', (k) => sessionIn(k).cap.onDelete?.clear(), /would outlive a capability/],
   ['a session without the right to send', (k) => set(sessionIn(k).cap, { rights: 1 }), /may not send/],
   ['a session the sender does not know', (k) => processOf(k, 'client').sessionsOut.clear(), /not known to its sender/],
   [

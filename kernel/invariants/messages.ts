@@ -1,4 +1,5 @@
 /** Who waits where: endpoints, notifications and the threads in their queues; interrupts and what they signal. */
+import { isGone } from '../cspace.ts'
 import { Endpoint } from '../endpoint.ts'
 import { Notification } from '../notification.ts'
 import { Tcb } from '../tcb.ts'
@@ -9,6 +10,7 @@ export function* messages(all: Survey): Generator<string> {
   for (const endpoint of all.of(Endpoint)) {
     yield* queues(all, endpoint, queued)
     yield* receivers(endpoint)
+    yield* lending(endpoint)
   }
   for (const notification of all.of(Notification)) yield* notifications(all, notification, queued)
   for (const notification of all.kernel.machine.notifications)
@@ -44,6 +46,17 @@ function* receivers(endpoint: Endpoint): Generator<string> {
     if (!process.receivesOn.has(endpoint))
       yield `${process.name} does not know that it receives on ${endpoint.describe()}`
   }
+}
+/** Lent to one thread alone, with nothing left in the kernel; taken back as soon as the way to it is gone. */
+function* lending(endpoint: Endpoint): Generator<string> {
+  const { lent } = endpoint
+  if (!lent) return
+  const what = `${endpoint.describe()}, lent to ${lent.process.name},`
+  if (!endpoint.isQuiet) yield `${what} has messages in the kernel`
+  if (!lent.process.loans.has(lent)) yield `${what} is not known there`
+  if (lent.thread.process !== lent.process) yield `${what} is received on by nobody there`
+  if (lent.thread.bound) yield `${what} would not hear signals`
+  for (const cap of lent['path']) if (isGone(cap)) yield `${what} is reached through a capability that is gone`
 }
 function* notifications(all: Survey, notification: Notification, queued: Map<Tcb, string>): Generator<string> {
   const { waiters, word } = { waiters: notification['waiters'], word: notification['word'] }

@@ -25,11 +25,15 @@ function* authority({ caps }: Survey, session: Session): Generator<string> {
   const { cap, receivers } = session
   if (!session.open) yield `${show(session)} is closed and still known`
   if (isGone(cap) || !caps.has(cap) || !cap.cnode) yield `${show(session)} has no capability in a CSpace: ${named(cap)}`
-  if (!cap.onDelete?.has(session.withdraw)) yield `${show(session)} would outlive its capability`
+  for (const one of session.path)
+    if (!one.onDelete?.has(session.withdraw)) yield `${show(session)} would outlive a capability: ${named(one)}`
   if (!(cap.object instanceof Endpoint)) return
   if (!(cap.rights & RIGHT.write)) yield `${show(session)} has a capability that may not send: ${named(cap)}`
+  const { lent } = cap.object
+  if (session.meets && session.slow) yield `${show(session)} meets a thread and goes through the kernel`
   for (const receiver of receivers)
-    if (!cap.object.receivers.has(receiver)) yield `${show(session)}: ${receiver.name} does not receive there`
+    if (session.meets ? lent?.process !== receiver : !cap.object.receivers.has(receiver))
+      yield `${show(session)}: ${receiver.name} does not receive there`
 }
 function* ends(session: Session): Generator<string> {
   const { sender, receivers } = session

@@ -1,6 +1,7 @@
 /** Methods of a CNode capability: they name slots below it by index and depth. */
 import type { Sel4Arguments } from '#contracts/sel4'
 import { Sel4Error } from '../../lib/sel4/api.ts'
+import { ASK } from '../../lib/sel4/wire.ts'
 import {
   type Capability,
   CNode,
@@ -122,12 +123,14 @@ export async function revokeAll(kernel: Kernel, cap: Capability): Promise<void> 
   }
   await kernel.settled()
 }
-function cancelBadgedSends(call: Call, slots: Slots): void {
+async function cancelBadgedSends(call: Call, slots: Slots): Promise<void> {
   const { object, badge, rights } = own(call, slots)
   const whole = RIGHT.read | RIGHT.write | RIGHT.grant
   if (!(object instanceof Endpoint) || (rights & whole) !== whole)
     throw new Sel4Error('seL4_IllegalOperation', 'not an endpoint with all rights')
-  if (badge) object.cancelBadged(badge)
+  if (!badge) return
+  object.cancelBadged(badge)
+  await object.lent?.process.ask(ASK.cancelBadged, [object.id, badge])
 }
 
 export const CNODE_METHODS: MethodTable = {

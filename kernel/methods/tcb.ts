@@ -53,11 +53,14 @@ function within(call: Call, authority: number, priority: number): number {
     throw new Sel4Error('seL4_RangeError', `priority ${priority}, at most ${object.mcp}`)
   return priority
 }
-function bindNotification(call: Call, { notification }: Sel4Arguments<'TCB_BindNotification'>): void {
+/** What a bound thread hears, it hears in the kernel: messages and signals in their order. */
+async function bindNotification(call: Call, { notification }: Sel4Arguments<'TCB_BindNotification'>): Promise<void> {
   const { object } = objectAt(call, notification, Notification)
   const tcb = tcbOf(call)
+  const loans = [...(tcb.process?.loans ?? [])].filter(({ thread }) => thread === tcb)
   if (tcb.bound || object.bound) throw new Sel4Error('seL4_IllegalOperation', 'bound already')
   object.bind(tcb)
+  await Promise.all(loans.map((loan) => loan.recall()))
 }
 
 export const TCB_METHODS: MethodTable = {

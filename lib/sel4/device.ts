@@ -9,8 +9,9 @@ import { DmaFault, SEL4_ERROR } from './api.ts'
 import { IommuTable } from './memory/iommu.ts'
 import { PhysicalMap } from './memory/physical-map.ts'
 import { DeviceRegisters } from './memory/registers.ts'
-import { PUSH_ONLY } from './registers.ts'
-import type { InSession, Runtime } from './runtime.ts'
+import { PUSH_ONLY } from './access.ts'
+import type { Runtime } from './runtime.ts'
+import type { InSession } from './sessions.ts'
 import type { MachineInfo } from './transport.ts'
 import { ASK, decodeBody, FLAG, KIND, labelOf, OP, sequenceOf } from './wire.ts'
 
@@ -38,8 +39,9 @@ export class DeviceMachine implements Machine {
     this.iommu = info.iommu && new IommuTable(map(info.iommu))
     this.regions = info.memory.map(map)
     for (const frame of this.frames) frame.reset()
-    runtime.deviceOpened = ({ target, object }) => (target === 'mmio' ? this.frames[object].discard() : undefined)
-    runtime.deviceAccess = (session, message) => this.access(session, message)
+    runtime.sessions.deviceOpened = ({ target, object }) =>
+      target === 'mmio' ? this.frames[object].discard() : undefined
+    runtime.sessions.deviceAccess = (session, message) => this.access(session, message)
     runtime.whenAsked(ASK.reset, () => this.reset())
     runtime.whenAsked(ASK.powerOff, () => this.powerOff())
   }
@@ -57,7 +59,7 @@ export class DeviceMachine implements Machine {
     }
   }
   private raise(index: number): void {
-    if (this.runtime.interrupt(index)) return
+    if (this.runtime.routes.interrupt(index)) return
     const { tracer } = this.runtime
     if (!tracer.enabled) return this.runtime.tell(KIND.IRQ, index, 1, null)
     const span = tracer.begin('→ interrupt', tracer.current(), { index })
@@ -66,7 +68,7 @@ export class DeviceMachine implements Machine {
   }
   /** Only messages go directly, and a message is over when it is sent. */
   private lower(index: number): void {
-    if (!this.runtime.interruptsDirectly(index)) this.runtime.tell(KIND.IRQ, index, 0, null)
+    if (!this.runtime.routes.interruptsDirectly(index)) this.runtime.tell(KIND.IRQ, index, 0, null)
   }
   /** A driver that hears of an interrupt finds its writes consumed, and so can read from the shared page. */
   private afterDrain(change: () => void): void {
@@ -115,7 +117,7 @@ export class DeviceMachine implements Machine {
 
   private access(session: InSession, message: Buffer): void {
     const { chip } = this
-    if (!chip) return this.runtime.reject(session, message)
+    if (!chip) return this.runtime.sessions.reject(session, message)
     if (session.info.target === 'mmio') return this.mmio(chip, session, message)
     const label = labelOf(message)
     const port = label & 0xffff
@@ -130,10 +132,16 @@ export class DeviceMachine implements Machine {
     if (isOut) chip.portOut?.(port, width, value as number)
     if (isOut && this.runtime.tracer.enabled) this.runtime.tracer.note({ value })
     const read = isOut ? null : (chip.portIn?.(port, width) ?? 2 ** (8 * width) - 1) >>> 0
-    this.runtime.answerSession(session, 0, 0, sequenceOf(message), read)
+    this.runtime.sessions.answerSession(session, 0, 0, sequenceOf(message), read)
   }
   private refuse(session: InSession, message: Buffer): void {
-    this.runtime.answerSession(session, FLAG.ERROR, SEL4_ERROR.seL4_RangeError, sequenceOf(message), 'no such register')
+    this.runtime.sessions.answerSession(
+      session,
+      FLAG.ERROR,
+      SEL4_ERROR.seL4_RangeError,
+      sequenceOf(message),
+      'no such register',
+    )
   }
   private mmio(chip: Chip, session: InSession, message: Buffer): void {
     const region = session.info.object
@@ -142,7 +150,7 @@ export class DeviceMachine implements Machine {
     const offset = labelOf(message)
     if (offset !== PUSH_ONLY && (offset >= session.info.last || offset % 4)) return this.refuse(session, message)
     const value = offset === PUSH_ONLY ? null : (chip.mmioRead?.(region, offset) ?? 0xffffffff) >>> 0
-    this.runtime.answerSession(session, 0, 0, sequenceOf(message), value)
+    this.runtime.sessions.answerSession(session, 0, 0, sequenceOf(message), value)
   }
   /** Posted writes reach the chip; shown with what pushed them while somebody watches. */
   private take(chip: Chip, region: number): void {

@@ -14,7 +14,7 @@
  */
 import { fromWire, type MalformedError, toWire } from '#contracts/field'
 import type { Handlers, Interface, Method } from '#contracts/interface'
-import { NT_STATUS, StatusError } from '#rtl'
+import { NT_STATUS, StatusError, seededRandom } from '#rtl'
 import type {
   Answer,
   Birth,
@@ -81,19 +81,6 @@ export class FakeExit extends Error {
   }
 }
 
-/** mulberry32: small, seedable, good enough for test data. */
-export function seededRandom(seed: number): { next(): number } {
-  let state = seed >>> 0
-  return {
-    next() {
-      state = (state + 0x6d2b79f5) >>> 0
-      let t = state
-      t = Math.imul(t ^ (t >>> 15), t | 1)
-      t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-      return (t ^ (t >>> 14)) >>> 0
-    },
-  }
-}
 /** Lets every promise that can go on, go on. */
 export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 

@@ -5,14 +5,13 @@
  * would be taken for an answer. Then writes go nowhere and reads fail with serverDied; who wants the device's next life
  * maps it again.
  */
+import { PUSH_ONLY } from './access.ts'
 import { type Registers, Sel4Error } from './api.ts'
 import { DriverRegisters } from './memory/registers.ts'
-import type { Route, Runtime } from './runtime.ts'
+import type { Route } from './routes.ts'
+import type { Runtime } from './runtime.ts'
 import type { RouteInfo } from './transport.ts'
 import { KIND } from './wire.ts'
-
-/** The offset of a request that reads nothing: it only pushes earlier writes. */
-export const PUSH_ONLY = 0xffffffff
 
 export class MappedRegisters implements Registers {
   readonly physicalAddress: number
@@ -53,7 +52,7 @@ export class MappedRegisters implements Registers {
     if (this.overflow.length || this.stale()) await this.push()
     const published = this.shared.readPublished(offset)
     if (published !== undefined) return published
-    const { body } = await this.runtime.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
+    const { body } = await this.runtime.routes.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
     this.mustLive()
     return body as number
   }
@@ -77,7 +76,7 @@ export class MappedRegisters implements Registers {
     return this.route.session !== this.session
   }
   private async request(offset: number): Promise<void> {
-    await this.runtime.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
+    await this.runtime.routes.reach(this.route.cptr, KIND.MMIO_READ, offset, null)
   }
   /** One doorbell after everything this turn posts. */
   private ring(): void {
@@ -86,7 +85,7 @@ export class MappedRegisters implements Registers {
     queueMicrotask(() => {
       this.bellPending = false
       if (this.overflow.length) void this.push().catch(() => {})
-      else this.runtime.nudge(this.route, KIND.DOORBELL)
+      else this.runtime.routes.nudge(this.route, KIND.DOORBELL)
     })
   }
   private reopen(): void {
@@ -101,7 +100,7 @@ export class MappedRegisters implements Registers {
     return this.pushing
   }
   private async pushAll(): Promise<void> {
-    await this.runtime.openRoute(this.route.cptr)
+    await this.runtime.routes.openRoute(this.route.cptr)
     this.mustLive()
     if (this.stale()) this.renew()
     while (this.overflow.length) {
@@ -109,6 +108,6 @@ export class MappedRegisters implements Registers {
       if (this.shared.post(offset, value)) this.overflow.shift()
       else await this.request(PUSH_ONLY)
     }
-    this.runtime.nudge(this.route, KIND.DOORBELL)
+    this.runtime.routes.nudge(this.route, KIND.DOORBELL)
   }
 }

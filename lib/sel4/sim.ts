@@ -17,7 +17,8 @@ import type { ExitStatus, Host, StartRequest, Usage } from '../../kernel/host.ts
 import type { CheckedManifest } from '../../kernel/manifest/manifest.ts'
 import type { Clock, Log, Main, ManifestView } from './api.ts'
 import { connect } from './environment.ts'
-import { seededRandom, settle } from './fake.ts'
+import { seededRandom } from '#rtl'
+import { settle } from './fake.ts'
 import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
 import { encode, KIND } from './wire.ts'
 

@@ -9,11 +9,13 @@
  * the one of the highest priority goes first. A task whose TCB is destroyed is never woken again.
  */
 import { labelOfMethod, SEL4_METHODS, type Sel4MethodName, type Sel4Methods } from '#contracts/sel4'
-import type { Answer, CPtr } from './api.ts'
+import type { CPtr } from './api.ts'
 import { SEL4_ERROR, Sel4Error } from './api.ts'
+import type { Delivered, ReceivePath } from './meetings.ts'
+import { ProgramMemory } from './program-memory.ts'
 import type { Runtime } from './runtime.ts'
 import type { Extent } from './transport.ts'
-import { ASK, OP } from './wire.ts'
+import { ASK, KIND, OP } from './wire.ts'
 
 export interface IpcMessage {
   readonly label: number
@@ -60,15 +62,16 @@ export interface SystemCalls {
 export type Libsel4 = SystemCalls & Sel4Methods
 export type Entry = (sel4: Libsel4, args: readonly number[]) => Promise<void>
 
-type Delivered = [number, number, unknown, number, number, number[], boolean]
-const received = (wire: unknown): IpcReceived => {
+const received = (wire: Delivered | null): IpcReceived => {
   const [badge, label, body, caps, unwrapped, badges, answerable] = wire as Delivered
   return { badge, label, body, caps, unwrapped, badges, answerable }
 }
+/** The kernel's answer to a thread that may receive here: object and token. */
+type Loan = readonly [object: number, token: number]
+const isLoan = (wire: Delivered | Loan | null): wire is Loan => wire?.length === 2
 /** Undelivered as yet: what Send and Call of the gate are given. */
 const BLOCKS = 1
 const IS_CALL = 2
-const PAGE = 4096
 /** General protection. [Intel SDM 3] 6.15 */
 const GP = 13
 
@@ -79,17 +82,11 @@ interface Thread {
   dead: boolean
   waiting: (() => void)[]
 }
-interface Page {
-  readonly bytes: Uint8Array
-  readonly writable: boolean
-  status: number
-}
-
 export class Threads {
   private readonly runtime: Runtime
   private readonly threads = new Map<number, Thread>()
   private readonly entries = new Map<string, Entry>()
-  private readonly pages = new Map<number, Page>()
+  readonly memory = new ProgramMemory()
   private readonly die: (error: unknown) => void
   private ready: { thread: Thread; go: () => void }[] = []
 
@@ -97,9 +94,13 @@ export class Threads {
     this.runtime = runtime
     this.die = die
     runtime.whenAsked(ASK.thread, (body) => this.ordered(body as [number, string, unknown]))
-    runtime.whenAsked(ASK.map, (body) => this.map(body as [number, Extent]))
-    runtime.whenAsked(ASK.unmap, (body) => this.unmap(body as [number]))
-    runtime.whenAsked(ASK.statusBits, (body) => this.statusBits(body as number))
+    const { memory } = this
+    runtime.whenAsked(ASK.map, (body) => {
+      const [vaddr, extent] = body as [number, Extent]
+      return memory.map(vaddr, runtime.transport.map(extent), extent.writable)
+    })
+    runtime.whenAsked(ASK.unmap, (body) => memory.unmap((body as [number])[0]))
+    runtime.whenAsked(ASK.statusBits, (body) => memory.statusBits(body as number))
   }
   entry(name: string, main: Entry): void {
     this.entries.set(name, main)
@@ -118,14 +119,21 @@ export class Threads {
 
   // ------------------------------------------------------------ the kernel's orders
 
-  private ordered([number, order, detail]: [number, string, unknown]): null {
+  private ordered([number, order, detail]: [number, string, unknown]): Promise<null> | null {
     const thread = this.threads.get(number)
     if (order === 'start') this.start(number, detail as [string, number[], number])
     else if (!thread) return null
-    else if (order === 'suspend') thread.suspended = true
+    else if (order === 'suspend') return this.suspend(thread)
     else if (order === 'resume') this.resume(thread)
     else if (order === 'priority') thread.priority = detail as number
-    else this.destroy(thread)
+    else return this.destroy(thread)
+    return null
+  }
+  /** Confirmed when nothing it had under way can reach anybody any more. */
+  private async suspend(thread: Thread): Promise<null> {
+    thread.suspended = true
+    this.runtime.meetings.suspend(thread.number)
+    await this.runtime.routes.withdraw(thread.number)
     return null
   }
   private start(number: number, [name, args, priority]: [string, number[], number]): void {
@@ -142,10 +150,13 @@ export class Threads {
     thread.suspended = false
     for (const go of thread.waiting.splice(0)) this.enqueue(thread, go)
   }
-  private destroy(thread: Thread): void {
+  private async destroy(thread: Thread): Promise<null> {
     thread.dead = true
     thread.waiting = []
     this.threads.delete(thread.number)
+    this.runtime.meetings.forget(thread.number)
+    await this.runtime.routes.withdraw(thread.number)
+    return null
   }
   /** Resolves when the thread may run. */
   turn(thread: Thread): Promise<void> {
@@ -166,55 +177,24 @@ export class Threads {
       }
     })
   }
-
-  // ------------------------------------------------------------ memory
-
-  private map([vaddr, extent]: [number, Extent]): null {
-    const bytes = this.runtime.transport.map(extent)
-    const { writable } = extent
-    for (let at = 0; at < extent.length; at += PAGE)
-      this.pages.set(vaddr + at, { bytes: bytes.subarray(at, at + PAGE), writable, status: 0 })
-    this.extents.set(vaddr, extent.length)
-    return null
-  }
-  private readonly extents = new Map<number, number>()
-  private unmap([vaddr]: [number]): null {
-    for (let at = 0; at < (this.extents.get(vaddr) ?? 0); at += PAGE) this.pages.delete(vaddr + at)
-    this.extents.delete(vaddr)
-    return null
-  }
-  private statusBits(vaddr: number): number | null {
-    const page = this.pages.get(vaddr - (vaddr % PAGE))
-    if (!page) return null
-    const { status } = page
-    page.status = 0
-    return status
-  }
-  /** The part of a page from an address on, or undefined: a fault. */
-  piece(vaddr: number, write: boolean): Uint8Array | undefined {
-    const page = this.pages.get(vaddr - (vaddr % PAGE))
-    if (!page || (write && !page.writable)) return undefined
-    page.status |= write ? 3 : 1
-    return page.bytes.subarray(vaddr % PAGE)
-  }
 }
 
 class ThreadContext implements SystemCalls {
   private readonly threads: Threads
   private readonly thread: Thread
   private readonly runtime: Runtime
-  private path?: readonly [CPtr, number, number]
+  private path?: ReceivePath
 
   constructor(threads: Threads, thread: Thread, runtime: Runtime) {
     this.threads = threads
     this.thread = thread
     this.runtime = runtime
   }
-  /** One request of this thread; made again when the kernel withdrew it. */
-  async request(op: number, service: CPtr, body: unknown): Promise<unknown> {
+  /** One system call of this thread; made again when it was withdrawn. */
+  private async attempt<T>(act: () => Promise<T>): Promise<T> {
     for (;;) {
       await this.threads.turn(this.thread)
-      const outcome = await this.runtime.invoke(op, body, this.thread.number, service).then(
+      const outcome = await act().then(
         (result) => ({ result }),
         (error: Error) => ({ error }),
       )
@@ -224,44 +204,89 @@ class ThreadContext implements SystemCalls {
       return outcome.result
     }
   }
-  private sending(dest: CPtr, { label, body = null, caps = [] }: IpcMessage, flags: number): Promise<unknown> {
-    return this.request(OP.send, dest, [label, body, caps, flags, this.path ?? null])
+  request(op: number, service: CPtr, body: unknown): Promise<unknown> {
+    return this.attempt(() => this.runtime.invoke(op, body, this.thread.number, service))
   }
-  /** What a server's runtime receives goes along a session. */
-  private async alongSession(error: unknown, act: () => Promise<unknown>): Promise<unknown> {
-    if (!isCode(error, SEL4_ERROR.meetsInSession)) throw error
-    const result = await act()
+
+  // ------------------------------------------------------------ sending
+
+  /** Along the session behind `dest` while there is one; else in the kernel, which may say that there should be one. */
+  private async sendOnce(dest: CPtr, message: IpcMessage, kind: number): Promise<Delivered | null> {
+    const { label, body = null, caps = [] } = message
+    const plain = caps.length === 0 && !this.path
+    if (plain && this.runtime.routes.opened(dest, this.thread.number)) {
+      const answer = await this.along(dest, message, kind).catch(unlessMeetsInKernel)
+      if (answer) return answer
+    }
+    const flags = kind === KIND.NBSEND ? 0 : kind === KIND.SEND ? BLOCKS : BLOCKS | IS_CALL
+    const system = [label, body, caps, flags, this.path ?? null]
+    return this.runtime.invoke(OP.send, system, this.thread.number, dest).catch((error: Error) => {
+      if (!isCode(error, SEL4_ERROR.meetsInSession)) throw error
+      return this.along(dest, message, kind).catch(onceMore)
+    }) as Promise<Delivered | null>
+  }
+  private async along(dest: CPtr, { label, body = null }: IpcMessage, kind: number): Promise<Delivered> {
+    // It may have been suspended since.
     await this.threads.turn(this.thread)
-    return result
+    const answer = await this.runtime.routes.request(dest, kind, label, body, {
+      thread: this.thread.number,
+      meets: true,
+    })
+    return [0, answer.label, answer.body, 0, 0, [], false]
   }
   async Send(dest: CPtr, message: IpcMessage): Promise<void> {
-    await this.sending(dest, message, BLOCKS).catch((error) =>
-      this.alongSession(error, () => this.runtime.send(dest, message.label, message.body ?? null)),
-    )
+    await this.attempt(() => this.sendOnce(dest, message, KIND.SEND))
   }
   async NBSend(dest: CPtr, message: IpcMessage): Promise<void> {
-    await this.sending(dest, message, 0)
-      .catch((error) => this.alongSession(error, () => this.runtime.send(dest, message.label, message.body ?? null)))
-      .catch(() => {})
+    await this.attempt(() => this.sendOnce(dest, message, KIND.NBSEND)).catch(() => {})
   }
   async Call(dest: CPtr, message: IpcMessage): Promise<IpcReceived> {
-    const answer = await this.sending(dest, message, BLOCKS | IS_CALL).catch((error) =>
-      this.alongSession(error, async () => {
-        const { label, body }: Answer = await this.runtime.call(dest, message.label, message.body ?? null)
-        return [0, label, body, 0, 0, [], false]
-      }),
-    )
-    return received(answer)
+    return received(await this.attempt(() => this.sendOnce(dest, message, KIND.CALL)))
+  }
+
+  // ------------------------------------------------------------ receiving
+
+  /** Here, while the kernel has lent the endpoint to this thread; else in the kernel. */
+  private receive(src: CPtr, blocks: boolean): Promise<Delivered | null> {
+    return this.attempt(() => this.receiveOnce(src, blocks))
+  }
+  private async receiveOnce(src: CPtr, blocks: boolean): Promise<Delivered | null> {
+    const { meetings } = this.runtime
+    const { number: thread } = this.thread
+    const path = this.path ?? null
+    for (;;) {
+      const lent = meetings.lent(thread, src)
+      if (lent) return meetings.receive(lent, { thread, src, path }, blocks)
+      const asked = this.runtime.invoke(OP.receive, [blocks ? BLOCKS : 0, path], thread, src)
+      const wire = (await asked) as Delivered | Loan | null
+      meetings.heardInKernel(thread, isLoan(wire) ? null : wire)
+      if (!isLoan(wire)) return wire
+      meetings.lend(thread, src, wire)
+    }
   }
   async Recv(src: CPtr): Promise<IpcReceived> {
-    return received(await this.request(OP.receive, src, [BLOCKS, this.path ?? null]))
+    return received(await this.receive(src, true))
   }
   async NBRecv(src: CPtr): Promise<IpcReceived | undefined> {
-    const wire = await this.request(OP.receive, src, [0, this.path ?? null])
+    const wire = await this.receive(src, false)
     return wire === null ? undefined : received(wire)
   }
   async Reply({ label, body = null, caps = [] }: IpcMessage): Promise<void> {
-    await this.request(OP.reply, 0, [label, body, caps])
+    const { meetings } = this.runtime
+    const { number } = this.thread
+    if (caps.length) await this.exportCaller()
+    if (!meetings.caller(number)) return void (await this.request(OP.reply, 0, [label, body, caps]))
+    await this.threads.turn(this.thread)
+    meetings.reply(number, label, body)
+  }
+  /** A reply that is to be a capability, or to carry some, is the kernel's. */
+  async exportCaller(): Promise<void> {
+    const { meetings } = this.runtime
+    const caller = meetings.caller(this.thread.number)
+    if (!caller) return
+    const { handle, src } = caller
+    await this.request(OP.exportCaller, 0, [handle.session.info.session, handle.id, src])
+    meetings.exported(this.thread.number)
   }
   async ReplyRecv(src: CPtr, message: IpcMessage): Promise<IpcReceived> {
     await this.Reply(message)
@@ -271,6 +296,9 @@ class ThreadContext implements SystemCalls {
     await this.NBSend(dest, message)
     return this.Recv(src)
   }
+
+  // ------------------------------------------------------------ other calls
+
   async Signal(dest: CPtr): Promise<void> {
     await this.request(OP.send, dest, [0, null, [], 0, null])
   }
@@ -293,7 +321,7 @@ class ThreadContext implements SystemCalls {
   async load(vaddr: number, length: number): Promise<Uint8Array> {
     const loaded = new Uint8Array(length)
     for (let done = 0; done < length; ) {
-      const piece = this.threads.piece(vaddr + done, false)
+      const piece = this.threads.memory.piece(vaddr + done, false)
       if (!piece) await this.request(OP.vmFault, 0, [vaddr + done, 0])
       else {
         const part = piece.subarray(0, length - done)
@@ -305,7 +333,7 @@ class ThreadContext implements SystemCalls {
   }
   async store(vaddr: number, bytes: Uint8Array): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
-      const piece = this.threads.piece(vaddr + done, true)
+      const piece = this.threads.memory.piece(vaddr + done, true)
       if (!piece) await this.request(OP.vmFault, 0, [vaddr + done, 1])
       else {
         const part = bytes.subarray(done, done + piece.length)
@@ -318,6 +346,13 @@ class ThreadContext implements SystemCalls {
     return this.request(OP.userException, 0, [GP, port])
   }
 }
+/** Withdrawn between opening and sending: the thread begins anew. */
+const onceMore = (error: Error): never => {
+  throw isCode(error, SEL4_ERROR.meetsInKernel) ? new Sel4Error('restart') : error
+}
+const unlessMeetsInKernel = (error: Error): undefined => {
+  if (!isCode(error, SEL4_ERROR.meetsInKernel)) throw error
+}
 const isCode = (error: unknown, code: number): boolean => error instanceof Sel4Error && error.code === code
 /** Above every operation of the gate, below the methods' labels. */
 const UNKNOWN_FIRST = 512
@@ -325,9 +360,12 @@ const UNKNOWN_FIRST = 512
 /** The stubs: one for each declared method. */
 for (const name of Object.keys(SEL4_METHODS) as Sel4MethodName[]) {
   const label = labelOfMethod(name)
-  Object.defineProperty(ThreadContext.prototype, name, {
-    value(this: ThreadContext, service: CPtr, ...args: unknown[]) {
-      return this.request(label, service, args)
-    },
-  })
+  const invoke = function (this: ThreadContext, service: CPtr, ...args: unknown[]) {
+    return this.request(label, service, args)
+  }
+  const save = async function (this: ThreadContext, service: CPtr, ...args: unknown[]) {
+    await this.exportCaller()
+    await this.request(label, service, args)
+  }
+  Object.defineProperty(ThreadContext.prototype, name, { value: name === 'CNode_SaveCaller' ? save : invoke })
 }

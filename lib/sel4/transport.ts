@@ -67,6 +67,8 @@ export interface SessionInfo {
   readonly window: number
   /** The identity under which the sender's messages come; empty: through the kernel. */
   readonly identity: string
+  /** A thread receives, as in the kernel: to meet it is what a Send waits for. */
+  readonly meets: boolean
 }
 /** What the sender learns. */
 export interface RouteInfo {
@@ -76,5 +78,8 @@ export interface RouteInfo {
   /** Empty: through the kernel. */
   readonly address: string
   readonly identity: string
+  readonly meets: boolean
+  /** The capability's rights let a Call through it be answered. */
+  readonly answers: boolean
   readonly frame?: { readonly extent: Extent; readonly physicalAddress: number; readonly length: number }
 }

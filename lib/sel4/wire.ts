@@ -51,6 +51,12 @@ export const KIND = {
   EPITAPH: 19,
   /** Device → kernel: label = index of the line, session = 1 raised, 0 lowered. Along a session: a message to the driver itself. */
   IRQ: 20,
+  /** Along a session: dropped unless a thread waits. */
+  NBSEND: 21,
+  /** About a session, answered by REPLY: everything sent along it before has arrived. */
+  FENCE: 22,
+  /** About a session, answered by REPLY: the call or send with sequence `label` is taken back. */
+  CANCEL: 23,
 } as const
 export const FLAG = {
   ERROR: 1,
@@ -65,6 +71,7 @@ export const OFFENCE = {
 
 /** Operations of INVOKE, process → kernel. */
 export const OP = {
+  /** [cptr, 1 when the other end may be a thread]. */
   openSession: 1,
   bindReceiver: 2,
   makeNotification: 3,
@@ -100,6 +107,8 @@ export const OP = {
   vmFault: 46,
   /** A port was touched without a capability, or the program did what no program may. */
   userException: 47,
+  /** [session, call's sequence, capability it came through]: the reply to a call taken here becomes the kernel's. */
+  exportCaller: 48,
 } as const
 /** Operations of INVOKE, kernel → runtime. */
 export const ASK = {
@@ -118,6 +127,14 @@ export const ASK = {
   powerButton: 11,
   /** To a device: a line's messages go along this session from now on. */
   irqRoute: 12,
+  /** To a receiver: these sessions' senders come another way from now on; what came is kept. */
+  sessionMoved: 13,
+  /** To a sender: what these sessions lead to is to be reached anew, behind everything under way. */
+  routeMove: 14,
+  /** An endpoint lent to a thread: whoever waits there waits in the kernel from now on. */
+  recall: 15,
+  /** CNode_CancelBadgedSends of a lent endpoint. */
+  cancelBadged: 16,
   /** What a thread of the process is to do: start, suspend, resume, priority, destroy. */
   thread: 20,
   /** Pages of the program-visible address space came or went. */

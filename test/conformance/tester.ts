@@ -60,6 +60,10 @@ export class Tester {
     this.untyped = untyped
     this.nextSlot = firstSlot
   }
+  /** Every declared thread body, by name. */
+  static threads(): [string, Entry][] {
+    return Object.entries(THREADS)
+  }
   slot(): number {
     return this.nextSlot++
   }
@@ -149,7 +153,7 @@ export const content = ({ badge, label, body }: IpcReceived): unknown[] => [badg
 
 /** Runs every case and logs each: `case` with name and error, `done` at the end. */
 export const tester: Main = async (env) => {
-  for (const [name, main] of Object.entries(THREADS)) env.entry(name, main)
+  for (const [name, main] of Tester.threads()) env.entry(name, main)
   const { root, libsel4, log, config } = env
   if (!root) throw new Error('the tester is the root task')
   root.onDeath((report) => log.warn('death', { report }))
@@ -173,5 +177,5 @@ export const tester: Main = async (env) => {
   log.info('done')
 }
 export const helper: Main = async (env) => {
-  for (const [name, main] of Object.entries(THREADS)) env.entry(name, main)
+  for (const [name, main] of Tester.threads()) env.entry(name, main)
 }

@@ -13,7 +13,7 @@ start(async (env) => {
     if (reply) sel4.reply(reply, 0, body)
     if (body === 'accuse me') {
       const [session] = [...sel4.sessions.values()].filter(({ inbox }) => inbox)
-      sel4.fault(session.info.session, Buffer.concat([Buffer.alloc(40), Buffer.from([1])]))
+      sel4.sessions.fault(session.info.session, Buffer.concat([Buffer.alloc(40), Buffer.from([1])]))
     }
   } })()
   const from = { executive: { from: endpoint } }

@@ -7,7 +7,7 @@
  * Both throw an Error that names the seed and says what was wrong.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { seededRandom } from '#sel4/fake'
+import { seededRandom } from '#rtl'
 import { checkInvariants } from '../../kernel/invariants/index.ts'
 import { expectInvariants } from '../support/invariants.ts'
 import { ImageFolder, toolPath } from '../fat/oracles.ts'
