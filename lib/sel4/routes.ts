@@ -369,7 +369,10 @@ export class Routes {
       route.waiting = route.waiting.filter((pending) => !own(pending))
       for (const pending of waiting) pending.reject(new Sel4Error('restart'))
     }
-    await Promise.all(under.map((pending) => this.cancel(pending)))
+    // Behind its non-blocking sends, which nobody answers.
+    const routes = [...this.routes.values()].filter((route) => route.thread === thread && route.info?.meets)
+    const arrived = routes.map((route) => this.transact(route, route.link, route.session, KIND.FENCE, 0))
+    await Promise.all([...under.map((pending) => this.cancel(pending)), ...arrived])
   }
   private async cancel(pending: Pending): Promise<void> {
     await this.transact(pending.route, pending.link, pending.session, KIND.CANCEL, pending.sequence)

@@ -88,6 +88,12 @@ THREAD('paths: send numbers', async (sel4, [endpoint, from, count, done]) => {
   await sel4.Signal(done)
 })
 THREAD('paths: try to send', async (sel4, [endpoint, label]) => sel4.Send(endpoint, { label }).catch(() => {}))
+THREAD('paths: babble', async (sel4, [endpoint]) => {
+  for (let i = 0; ; i++) {
+    await sel4.NBSend(endpoint, { label: i })
+    await sel4.Yield()
+  }
+})
 THREAD('paths: take numbers', async (sel4, [endpoint, count]) => {
   for (let i = 0; i < count; i++) seen.push((await sel4.Recv(endpoint)).label)
 })
@@ -179,6 +185,24 @@ describe('threads on both paths', function () {
         }
         // A server that was suspended after it had taken a call and before it answered has lost nothing.
         await t.soon(t.sel4.Wait(done))
+      })
+  })
+
+  it('a thread that sends without waiting is silent once it is suspended', async () => {
+    for (const seed of seeds(200))
+      await run(seed, async ({ t, wait }) => {
+        const endpoint = await t.endpoint()
+        const sender = await t.start('paths: babble', [endpoint], { away: true })
+        for (let i = 0; i < 3; i++) await t.soon(t.sel4.Recv(endpoint))
+        await wait(10)
+        await t.sel4.TCB_Suspend(sender)
+        let heard = false
+        const next = t.sel4.Recv(endpoint).then(() => (heard = true))
+        await t.settle()
+        t.is(heard, false, 'a suspended thread spoke')
+        await t.sel4.TCB_Resume(sender)
+        await t.soon(next)
+        await t.sel4.TCB_Suspend(sender)
       })
   })
 
