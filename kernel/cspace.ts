@@ -219,11 +219,13 @@ export function derive(
     throw new Sel4Error('seL4_IllegalOperation', `a ${source.object.type} is not copied`)
   const untyped = source.object.type === 'Untyped'
   if (untyped && source.children.size) throw new Sel4Error('seL4_RevokeFirst', 'the untyped memory is in use')
-  const rebadged = BADGED.has(source.object.type) && badge !== undefined && badge !== source.badge
-  if (rebadged && source.badge !== 0) throw new Sel4Error('seL4_IllegalOperation', 'the capability is badged already')
+  const badged = isBadged(source) ? badge : undefined
+  if (badged !== undefined && source.badge !== 0)
+    throw new Sel4Error('seL4_IllegalOperation', 'the capability is badged already')
+  const rebadged = badged !== undefined && badged !== 0
   return makeCapability(source.object, {
     rights: source.rights & rights,
-    badge: rebadged ? badge : source.badge,
+    badge: badged ?? source.badge,
     revocable: rebadged || untyped,
     guard: guard ?? source.guard,
     guardBits: guardBits ?? source.guardBits,
@@ -231,8 +233,18 @@ export function derive(
     parent: source.revocable ? source : source.parent,
   })
 }
-const NEVER_COPIED = new Set(['Reply', 'IRQControl'])
+/** Differs from seL4: a paging structure's capability is not copied, mapped or not; there it must be mapped. */
+const NEVER_COPIED = new Set(['Reply', 'IRQControl', 'PDPT', 'PageDirectory', 'PageTable', 'IOPageTable'])
 const BADGED = new Set(['Endpoint', 'Notification'])
+export const isBadged = ({ object }: Capability): boolean => BADGED.has(object.type)
+
+/** [seL4 manual] 3.1.3: in the word a badge would be in, a guard's size in the low six bits, the guard above. */
+export function guardOf({ radix }: CNode, word: number): { guard: number; guardBits: number } {
+  const guardBits = word % 64
+  if (guardBits + radix > WORD_BITS)
+    throw new Sel4Error('seL4_IllegalOperation', `a guard of ${guardBits} bits before ${radix} bits of index`)
+  return { guardBits, guard: Math.floor(word / 64) % 2 ** guardBits }
+}
 
 /** What was opened through it was opened at its address: that is closed. */
 export function move(cap: Capability, { node, index }: Slot): void {

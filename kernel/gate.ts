@@ -41,6 +41,7 @@ export interface Request {
 export async function perform(request: Request): Promise<unknown> {
   const { kernel, process, thread, label, body } = request
   try {
+    if (thread.state !== 'running' && isOfThread(label)) throw new Sel4Error('restart')
     if (label >= METHOD_LABEL_MIN) return await method(request)
     const call = SYSTEM_CALLS.get(label)
     if (call) return await call(request)
@@ -52,6 +53,9 @@ export async function perform(request: Request): Promise<unknown> {
     throw error
   }
 }
+/** On its way when its thread was suspended, a call is made again when it is resumed. A runtime's own requests are its process's. */
+const isOfThread = (label: number): boolean =>
+  label >= METHOD_LABEL_MIN || (SYSTEM_CALLS.has(label) && label !== OP.signal)
 async function method({ kernel, thread, label, service, body }: Request): Promise<unknown> {
   const declared = methodOfLabel(label)
   if (!declared) return faulted(kernel, thread, unknownSyscall(thread, label))

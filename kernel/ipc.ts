@@ -58,8 +58,8 @@ export async function send(kernel: Kernel, thread: Tcb, request: SendRequest): P
     ? await found(thread, cptr, false, ({ object }) => SENDABLE.has(object.type))
     : lookup(thread.cspaceRoot, cptr)
   const { object } = cap
-  if (object instanceof Notification) return signal(cap)
-  if (object instanceof Reply) return answerThrough(thread, cap, request)
+  if (object instanceof Notification) return answered(call, signal(cap))
+  if (object instanceof Reply) return answered(call, answerThrough(thread, cap, request))
   if (!(object instanceof Endpoint)) throw new Sel4Error('seL4_InvalidCapability', `${object.type} takes no messages`)
   if (!(cap.rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to send')
   await object.recalling
@@ -76,6 +76,8 @@ const isRunning = ({ state }: Tcb): boolean => state === 'running'
 const isPlain = ({ caps, call, path }: SendRequest, { rights }: Capability): boolean =>
   !caps.length && !path && (!call || (rights & (RIGHT.grant | RIGHT.grantReply)) !== 0)
 const SENDABLE = new Set(['Endpoint', 'Notification', 'Reply'])
+/** Who calls what does not answer has an empty answer at once. */
+const answered = (call: boolean, done: null): unknown => (call ? [0, 0, null, 0, 0, [], false] : done)
 function signal({ object, badge, rights }: Capability): null {
   if (!(rights & RIGHT.write)) throw new Sel4Error('seL4_InvalidCapability', 'no right to signal')
   ;(object as Notification).signal(badge)
@@ -208,10 +210,10 @@ export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, seque
     bereaved: () => answer(FLAG.ERROR, SEL4_ERROR.serverDied, null),
   })
 }
-/** CNode_SaveCaller. */
+/** CNode_SaveCaller: without a caller nothing happens. */
 export function saveCaller(thread: Tcb, { node, index }: Slot): void {
   const { caller } = thread
-  if (!caller || caller.isUsed) throw new Sel4Error('seL4_IllegalOperation', 'there is no caller')
-  node.put(index, makeCapability(caller, { revocable: false, origin: 'SaveCaller' }))
   thread.caller = undefined
+  if (!caller || caller.isUsed) return
+  node.put(index, makeCapability(caller, { revocable: false, origin: 'SaveCaller' }))
 }

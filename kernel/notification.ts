@@ -62,6 +62,9 @@ export class Notification implements KernelObject {
     const { context } = this
     waiter.deliver(this.take(), context)
   }
+  get isAwaited(): boolean {
+    return this.waiters.length > 0
+  }
   leave(waiter: Waiter): void {
     this.waiters = this.waiters.filter((other) => other !== waiter)
   }

@@ -74,8 +74,13 @@ export class Tcb implements KernelObject {
       this.vspaceRoot = undefined
       this.leaveSpace()
     })
-    for (const cap of old) if (cap) remove(cap)
+    for (const cap of old) if (cap) this.giveUp(cap)
     this.enterSpace()
+  }
+  /** What it is given up for is in its place already. */
+  private giveUp(cap: Capability): void {
+    cap.onDelete = undefined
+    remove(cap)
   }
   setBuffer(frame: Capability | undefined): void {
     if (this.bufferFrame) remove(this.bufferFrame)
@@ -105,11 +110,17 @@ export class Tcb implements KernelObject {
   /** TCB_WriteRegisters: what it did before is forgotten. */
   writeRegisters(entry: string, args: readonly number[]): void {
     this.withdraw()
-    if (this.started) void this.order('destroy')
+    if (this.started) this.renumber()
     this.started = false
     this.entry = entry
     this.arguments = args
     if (this.state !== 'inactive') this.state = 'suspended'
+  }
+  /** What it did before may have sent a request that has yet to come: that is nobody's. */
+  private renumber(): void {
+    void this.order('destroy')
+    this.process?.threads.delete(this.number)
+    if (this.process) this.number = this.process.addThread(this)
   }
   resume(): void {
     if (this.state === 'running') return

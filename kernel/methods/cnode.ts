@@ -3,14 +3,16 @@ import type { Sel4Arguments } from '#contracts/sel4'
 import { Sel4Error } from '../../lib/sel4/api.ts'
 import { ASK } from '../../lib/sel4/wire.ts'
 import {
+  ALL_RIGHTS,
   type Capability,
   CNode,
   derive,
+  guardOf,
+  isBadged,
   isGone,
   LookupFailure,
   leafOf,
   move,
-  RIGHT,
   remove,
   type Slot,
   slotAt,
@@ -40,14 +42,14 @@ function present(root: Capability, index: number, depth: number): Capability {
 }
 const source = (call: Call, { src_root, src_index, src_depth }: Transfer): Capability =>
   present(at(call, src_root), src_index, src_depth)
-const own = ({ cap }: Call, { index, depth }: Slots): Capability => present(cap, index, depth)
+function inSlot({ cap }: Call, { index, depth }: Slots): Capability | undefined {
+  const slot = slotAt(cap, index, depth)
+  return slot.node.at(slot.index)
+}
 
 /** What a badge word means for a kind of capability. */
-function dataFor(cap: Capability, badge: number): { badge?: number; guard?: number; guardBits?: number } {
-  if (!(cap.object instanceof CNode)) return { badge }
-  const guardBits = badge % 64
-  return badge ? { guardBits, guard: Math.floor(badge / 64) % 2 ** guardBits } : {}
-}
+const dataFor = ({ object }: Capability, word: number): { badge?: number; guard?: number; guardBits?: number } =>
+  object instanceof CNode ? guardOf(object, word) : { badge: word }
 function copy(call: Call, args: Sel4Arguments<'CNode_Copy'>): void {
   const slot = destination(call, args)
   const from = source(call, args)
@@ -69,18 +71,17 @@ function place({ kernel }: Call, { node, index }: Slot, made: Capability): void 
     throw error
   }
 }
-/** A new badge would make an endpoint capability mean something else to those who hold its copies. */
-function mutate(cap: Capability, badge: number): void {
-  if (badge && !(cap.object instanceof CNode) && (cap.object.type === 'Endpoint' || cap.object.type === 'Notification'))
-    throw new Sel4Error('seL4_IllegalOperation', 'a badge is given by Mint')
-  const { guard, guardBits } = dataFor(cap, badge)
-  if (guardBits !== undefined && guard !== undefined) Object.assign(cap, { guard, guardBits })
+/** What a moved capability's badge word changes. A badge would make it mean something else to those who hold its copies. */
+function mutated(cap: Capability, word: number): { guard?: number; guardBits?: number } {
+  if (isBadged(cap)) throw new Sel4Error('seL4_IllegalOperation', 'a badge is given by Mint')
+  return cap.object instanceof CNode ? guardOf(cap.object, word) : {}
 }
 function moveTo(call: Call, args: Transfer & { badge?: number }): void {
   const slot = destination(call, args)
   const cap = source(call, args)
-  if (args.badge !== undefined) mutate(cap, args.badge)
+  const change = args.badge === undefined ? {} : mutated(cap, args.badge)
   move(cap, slot)
+  Object.assign(cap, change)
 }
 function rotate(call: Call, args: Sel4Arguments<'CNode_Rotate'>): void {
   const { dest_index, dest_depth, dest_badge, pivot_badge } = args
@@ -91,24 +92,37 @@ function rotate(call: Call, args: Sel4Arguments<'CNode_Rotate'>): void {
   const there = to.node.at(to.index)
   if (there === pivot) throw new Sel4Error('seL4_IllegalOperation', 'destination and pivot are one')
   if (there && there !== from) throw new Sel4Error('seL4_DeleteFirst', `slot ${to.index}`)
-  mutate(from, pivot_badge)
-  mutate(pivot, dest_badge)
+  const changes = [mutated(from, pivot_badge), mutated(pivot, dest_badge)]
   const middle = { node: pivot.cnode as CNode, index: pivot.index }
+  turn(from, pivot, to)
+  putBack(from, middle)
+  Object.assign(from, changes[0])
+  Object.assign(pivot, changes[1])
+}
+/** The pivot goes to its place; when there is no room for it, nothing has moved. */
+function turn(from: Capability, pivot: Capability, to: Slot): void {
   const start = { node: from.cnode as CNode, index: from.index }
   start.node.clear(start.index)
-  move(pivot, to)
-  start.node === middle.node && start.index === middle.index ? undefined : putBack(from, middle)
+  try {
+    move(pivot, to)
+  } catch (error) {
+    start.node.put(start.index, from)
+    throw error
+  }
 }
 function putBack(cap: Capability, { node, index }: Slot): void {
   node.put(index, cap)
   for (const closed of cap.onDelete ?? []) closed()
 }
-/** CNode_Delete of an empty slot is no error. */
-async function deleteSlot(call: Call, { index, depth }: Slots): Promise<void> {
-  const slot = slotAt(call.cap, index, depth)
-  const cap = slot.node.at(slot.index)
+/** CNode_Delete and CNode_Revoke of an empty slot are no error. */
+async function deleteSlot(call: Call, slots: Slots): Promise<void> {
+  const cap = inSlot(call, slots)
   if (cap) remove(cap)
   await call.kernel.settled()
+}
+async function revokeSlot(call: Call, slots: Slots): Promise<void> {
+  const cap = inSlot(call, slots)
+  if (cap) await revokeAll(call.kernel, cap)
 }
 /**
  * Until nothing derived is left; what is derived meanwhile goes, too. Between slices every other request is served. When it
@@ -124,9 +138,8 @@ export async function revokeAll(kernel: Kernel, cap: Capability): Promise<void> 
   await kernel.settled()
 }
 async function cancelBadgedSends(call: Call, slots: Slots): Promise<void> {
-  const { object, badge, rights } = own(call, slots)
-  const whole = RIGHT.read | RIGHT.write | RIGHT.grant
-  if (!(object instanceof Endpoint) || (rights & whole) !== whole)
+  const { object, badge, rights } = inSlot(call, slots) ?? { object: undefined, badge: 0, rights: 0 }
+  if (!(object instanceof Endpoint) || rights !== ALL_RIGHTS)
     throw new Sel4Error('seL4_IllegalOperation', 'not an endpoint with all rights')
   if (!badge) return
   object.cancelBadged(badge)
@@ -140,7 +153,7 @@ export const CNODE_METHODS: MethodTable = {
   CNode_Mutate: moveTo,
   CNode_Rotate: rotate,
   CNode_Delete: deleteSlot,
-  CNode_Revoke: (call, slots) => revokeAll(call.kernel, own(call, slots)),
+  CNode_Revoke: revokeSlot,
   CNode_CancelBadgedSends: cancelBadgedSends,
   CNode_SaveCaller(call, { index, depth }: Slots) {
     const slot = slotAt(call.cap, index, depth)

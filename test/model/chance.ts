@@ -113,7 +113,9 @@ export class Chance {
   }
   /** Mostly of a kind that will do; now and then of any, or nothing at all. */
   private address(thread: Thread, ...kinds: Kind[]): number {
-    const fitting = this.rarely(25) ? this.reached(thread) : this.ofKind(thread, ...kinds)
+    const all = this.rarely(25) ? this.reached(thread) : this.ofKind(thread, ...kinds)
+    const others = all.filter(({ cptr }) => cptr >= FIRST_SLOT)
+    const fitting = others.length && !this.rarely(4) ? others : all
     if (!fitting.length || this.rarely(40)) return FIRST_SLOT + this.below(SLOTS + 2)
     return this.pick(fitting).cptr
   }
@@ -240,6 +242,9 @@ export class Chance {
           data: this.rarely(4) ? this.badge() : 0,
           vspace: this.rarely(3) ? this.address(t, 'VSpace') : 3,
         }
+      case 'TCB_Resume':
+        // A thread that was never told where to begin ends its process.
+        return target?.kind === 'TCB' && !target.isFirst && !target.entry ? undefined : { tcb }
       case 'TCB_WriteRegisters':
         return { tcb, resume, who: target?.number ?? 0 }
       case 'TCB_BindNotification':

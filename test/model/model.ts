@@ -270,6 +270,7 @@ export class Model extends Threads {
       () => cspace && this.argument(t, cspace, 'CNode', 'IllegalOperation'),
       () => vspace && this.argument(t, vspace, 'VSpace', 'IllegalOperation'),
       () => target.isFirst && target.life && refuse('IllegalOperation'),
+      () => data && this.checkData(capOf(t.cspace, cspace), data, false),
     )
     const [root, space] = [capOf(t.cspace, cspace), capOf(t.cspace, vspace)]
     const guard = data ? this.guardIn(root, data) : undefined

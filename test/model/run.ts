@@ -37,7 +37,7 @@ const ROUND_MS = 60
 const CHECKPOINT = 50
 const AT_ONCE = 6
 /** Operations shown of those before a failure. */
-const SHOWN = 40
+const SHOWN = Number(process.env.SHOWN ?? 60)
 
 const LAUNCH = {
   machine: 'pc',
@@ -124,6 +124,7 @@ export class Run {
     this.newborn = { env, life }
     await new Promise(() => {})
   }
+  private dying?: string
   private newborn?: { env: Environment; life?: Life }
 
   // ------------------------------------------------------------ birth and death
@@ -167,6 +168,7 @@ export class Run {
     void (this.root as Environment).root?.spawn(request as never).then((child) => (caps = child.caps))
     await this.sim.runUntil(() => caps !== undefined && this.newborn !== undefined)
     const { tcb, cnode, vspace } = caps as NonNullable<typeof caps>
+    this.dying = undefined
     const life = this.model.born(name, this.rootLife.cspace, [tcb, cnode, vspace])
     const { env } = this.newborn as unknown as { env: Environment }
     this.handles.set(life.first, handleOf(env.libsel4, name))
@@ -205,6 +207,7 @@ export class Run {
   }
   private async death(life: Life): Promise<void> {
     this.note(`${life.name} is killed`)
+    this.dying = life.name
     this.sim.kill(life.name)
     this.model.died(life)
     await this.settle()
@@ -263,7 +266,8 @@ export class Run {
   private together(free: readonly Thread[], somebodyWaits: boolean): Promise<void> {
     const count = 1 + this.chance.below(Math.min(AT_ONCE, free.length))
     const chosen = [...free].sort(() => this.chance.below(3) - 1).slice(0, count)
-    const fits = (name: OperationName) => !definitionOf(name).isCall && !(somebodyWaits && DISTURBS.has(name))
+    const fits = (name: OperationName) =>
+      !definitionOf(name).isCall && name !== 'TCB_Resume' && !(somebodyWaits && DISTURBS.has(name))
     return this.round(chosen.map((thread) => this.chance.plan(thread, fits)))
   }
   private async round(plans: readonly Plan[]): Promise<void> {
@@ -299,9 +303,9 @@ export class Run {
     await this.sim.run(ROUND_MS)
     this.model.makeAgain()
     for (const thread of this.model.threads) if (thread.operation) this.judge(thread, thread.operation)
-    const died = this.sim.kernel.processes.size !== this.lives.length + 1
     if (this.sim.ended) this.fail(`the system ended: ${this.sim.ended.reason}`)
-    if (died && this.lives.length === WORKERS && !this.log.at(-1)?.endsWith('is killed')) this.fail('somebody died')
+    for (const { name } of this.lives)
+      if (name !== this.dying && !this.sim.kernel.processes.has(name)) this.fail(`${name} died`)
   }
   private judge(thread: Thread, operation: Operation): void {
     if (thread.state !== 'running') return
@@ -314,6 +318,7 @@ export class Run {
     if (!agree(expected, found)) this.fail(`${operation.id} came to ${JSON.stringify(found)}, not ${show(expected)}`)
     this.found.delete(operation)
     thread.operation = undefined
+    this.note(`    ${operation.id} → ${JSON.stringify(found)}`)
     const key = `${operation.name} ${'error' in found ? found.error : 'done'}`
     this.counts.set(key, (this.counts.get(key) ?? 0) + 1)
   }

@@ -133,11 +133,14 @@ export class Threads extends Tree {
   }
   send(thread: Thread, cptr: number, packet: Packet, blocks: boolean, call: boolean): unknown {
     const cap = this.sendable(thread, cptr)
-    if (cap.thing instanceof Notification) return this.signal(cap)
-    if (cap.thing instanceof Reply) return this.answerThrough(thread, cap, packet)
+    if (!(cap.thing instanceof Endpoint)) {
+      if (cap.thing instanceof Notification) this.signal(cap)
+      else this.answerThrough(thread, cap, packet)
+      return call ? word(0) : null
+    }
     if (!(cap.rights & R.write)) return refuse('InvalidCapability')
     this.checkCaps(thread, packet)
-    const endpoint = cap.thing as Endpoint
+    const endpoint = cap.thing
     const entry: Sending = { thread, badge: cap.badge, rights: cap.rights, call, packet, came: ++this.arrivals }
     const receiver = endpoint.receivers.shift()
     if (receiver) {

@@ -1,0 +1,158 @@
+/** seL4's semantics where they are easily missed, each in a small system in the simulator; its invariants hold behind each. */
+import { cnodeData, OBJECT_TYPE, RIGHTS } from '#contracts/sel4'
+import { Simulator } from '../lib/sel4/sim.ts'
+import { DEPTH, OWN, Tester } from '../test/conformance/tester.ts'
+import { CHIP, chip, HELPER, LAUNCH } from '../test/conformance/system.ts'
+import { expectInvariants } from '../test/support/invariants.ts'
+import type { ManifestFiles } from './manifest/files.ts'
+import { parseManifest, viewOf } from './manifest/index.ts'
+
+const files: ManifestFiles = {
+  description: (kind, image) => ({ file: `${image}.json`, text: JSON.stringify(kind === 'device' ? CHIP : HELPER) }),
+  exists: () => true,
+}
+const UNTYPED = 0x1000
+const UNTYPED_BITS = 20
+async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
+  let outcome: { error?: Error } | undefined
+  const tester = async (env: Tester['env']): Promise<void> => {
+    const { libsel4, root, caps } = env
+    await libsel4.Untyped_Retype(
+      caps['untyped.test'],
+      OBJECT_TYPE.seL4_UntypedObject,
+      UNTYPED_BITS,
+      OWN,
+      0,
+      0,
+      UNTYPED,
+      1,
+    )
+    env.entry('sleep', () => new Promise(() => {}))
+    const helper = await root?.spawn({
+      image: 'helper',
+      birth: 'fresh',
+      caps: {},
+      arenaBytes: 0,
+      config: {},
+      control: true,
+    })
+    const t = new Tester(env, helper?.caps?.vspace ?? 0, UNTYPED, UNTYPED + 1)
+    await run(t).then(
+      () => (outcome = {}),
+      (error: Error) => (outcome = { error }),
+    )
+  }
+  const manifest = parseManifest('launch.json', JSON.stringify(LAUNCH), files)
+  const images = { tester, chip, helper: async () => {} }
+  const sim = new Simulator({ seed: 5, manifest, view: viewOf(manifest), images })
+  sim.boot()
+  await sim.runUntil(() => outcome !== undefined)
+  if (outcome?.error) throw outcome.error
+  await expectInvariants(sim)
+}
+const means = (what: string, run: (t: Tester) => Promise<void>): void => void it(what, () => inSimulator(run))
+const thread = async (t: Tester): Promise<number> => {
+  const tcb = await t.alloc('seL4_TCBObject')
+  await t.sel4.TCB_Configure(tcb, 0, OWN, 0, 3, 0, 0, 0)
+  return tcb
+}
+
+describe('semantics', () => {
+  means('a badged capability is not minted again, not even with the same badge', async (t) => {
+    const badged = await t.mint(await t.endpoint(), 7)
+    for (const badge of [0, 7, 8]) await t.fails('seL4_IllegalOperation', t.mint(badged, badge))
+    await t.copy(badged)
+  })
+  means('a badged or badgeable capability is moved, not mutated or rotated', async (t) => {
+    const [one, two, node] = [await t.endpoint(), await t.notification(), await t.alloc('seL4_CapTableObject', 2)]
+    await t.fails('seL4_IllegalOperation', t.sel4.CNode_Mutate(OWN, t.slot(), DEPTH, OWN, one, DEPTH, 0))
+    const rotate = (pivot: number, from: number) =>
+      t.sel4.CNode_Rotate(OWN, t.slot(), DEPTH, 0, OWN, pivot, DEPTH, 0, OWN, from, DEPTH)
+    await t.fails('seL4_IllegalOperation', rotate(two, node))
+    await t.fails('seL4_IllegalOperation', rotate(node, one))
+    for (const cap of [one, two, node]) await t.copy(cap)
+  })
+  means('a guard leaves room for the index, and minting with none takes it off', async (t) => {
+    const [node, guarded, bare] = [await t.alloc('seL4_CapTableObject', 4), t.slot(), t.slot()]
+    const mint = (from: number, to: number, data: number) =>
+      t.sel4.CNode_Mint(OWN, to, DEPTH, OWN, from, DEPTH, RIGHTS.all, data)
+    await t.fails('seL4_IllegalOperation', mint(node, guarded, cnodeData(0, 29)))
+    await mint(node, guarded, cnodeData(0b11, 2))
+    await mint(guarded, bare, 0)
+    await t.sel4.CNode_Copy(guarded, 0b110001, 6, OWN, node, DEPTH, RIGHTS.all)
+    await t.sel4.CNode_Copy(bare, 0b0010, 4, OWN, node, DEPTH, RIGHTS.all)
+    await t.fails('seL4_IllegalOperation', t.sel4.TCB_Configure(await thread(t), 0, node, 30, 3, 0, 0, 0))
+  })
+  means('a paging structure has one capability', async (t) => {
+    for (const type of ['seL4_X86_PDPTObject', 'seL4_X86_PageDirectoryObject', 'seL4_X86_PageTableObject'] as const)
+      await t.fails('seL4_IllegalOperation', t.copy(await t.alloc(type)))
+  })
+  means('nothing happens to an empty slot', async (t) => {
+    const empty = t.slot()
+    await t.revoke(empty)
+    await t.fails('seL4_IllegalOperation', t.sel4.CNode_CancelBadgedSends(OWN, empty, DEPTH))
+    await t.sel4.CNode_SaveCaller(OWN, empty, DEPTH)
+    await t.fails('seL4_FailedLookup', t.copy(empty))
+  })
+  means('sends are cancelled by who has every right', async (t) => {
+    const most = await t.copy(await t.endpoint(), RIGHTS.all & ~RIGHTS.grantReply)
+    await t.fails('seL4_IllegalOperation', t.sel4.CNode_CancelBadgedSends(OWN, most, DEPTH))
+  })
+  means('a notification is bound by who may receive from it, while nobody waits for it', async (t) => {
+    const [tcb, bell] = [await thread(t), await t.notification()]
+    await t.fails('seL4_IllegalOperation', t.sel4.TCB_BindNotification(tcb, await t.copy(bell, RIGHTS.write)))
+    const waiting = t.sel4.Wait(bell)
+    await t.settle()
+    await t.fails('seL4_IllegalOperation', t.sel4.TCB_BindNotification(tcb, bell))
+    await t.sel4.Signal(bell)
+    await waiting
+  })
+  means('a thread that is configured again has what it is configured with', async (t) => {
+    const [tcb, done] = [await thread(t), await t.notification()]
+    t.env.entry('signal', async (sel4) => sel4.Signal(done))
+    await t.sel4.TCB_Configure(tcb, 0, OWN, 0, 3, 0, 0, 0)
+    await t.sel4.TCB_WriteRegisters(tcb, 1, 'signal', [])
+    await t.soon(t.sel4.Wait(done), 'the signal')
+  })
+  means('a refused configuration leaves nothing behind', async (t) => {
+    await t.fails('seL4_IllegalOperation', t.sel4.TCB_Configure(1, 0, OWN, 0, 3, 0, 0, 0))
+    await t.fails('seL4_FailedLookup', t.sel4.TCB_Configure(await thread(t), 0, OWN, 0, 3, 0, 1024, t.slot()))
+  })
+  means('a thread whose VSpace is gone is of no process', async (t) => {
+    const [tcb, space] = [await t.alloc('seL4_TCBObject'), await t.copy(3)]
+    await t.sel4.TCB_Configure(tcb, 0, OWN, 0, space, 0, 0, 0)
+    const made = await t.alloc('seL4_X64_PML4Object')
+    await t.sel4.TCB_Configure(tcb, 0, OWN, 0, made, 0, 0, 0)
+    await t.revoke(made)
+    await t.delete(made)
+    await t.fails('seL4_IllegalOperation', t.sel4.TCB_Resume(tcb))
+  })
+  means('who calls what does not answer goes on at once', async (t) => {
+    const bell = await t.notification()
+    const { badge, label, body, answerable } = await t.soon(t.sel4.Call(bell, { label: 4 }), 'the call')
+    t.is([badge, label, body, answerable], [0, 0, null, false])
+    t.is(await t.sel4.Poll(bell), 1)
+  })
+  for (const [what, stop] of [
+    ['a suspended thread sends nothing more', (t: Tester, tcb: number) => t.sel4.TCB_Suspend(tcb)],
+    [
+      'a thread that begins anew sends nothing more of what it did before',
+      (t: Tester, tcb: number) => t.sel4.TCB_WriteRegisters(tcb, 1, 'sleep', []),
+    ],
+  ] as const)
+    means(`${what}, though its request was on its way`, async (t) => {
+      const [tcb, to] = [await thread(t), await t.endpoint()]
+      t.env.entry('send', async (sel4) => {
+        for (let label = 1; ; label++) await sel4.Send(to, { label })
+      })
+      let received = 0
+      for (let round = 0; round < 40; round++) {
+        await t.sel4.TCB_WriteRegisters(tcb, 1, 'send', [])
+        for (let times = round % 5; times >= 0; times--) received += (await t.sel4.NBRecv(to)) ? 1 : 0
+        await stop(t, tcb)
+        await t.settle()
+        t.is((await t.sel4.NBRecv(to)) === undefined, true, `round ${round}: silence`)
+      }
+      t.is(received > 10, true)
+    })
+})
