@@ -80,7 +80,7 @@ export class CNode implements KernelObject {
   private readonly firstFree: number
   private nextFree: number
   /** How many capabilities it may hold, when fewer than its slots. */
-  private readonly quota: number
+  private quota: number
 
   constructor(id: number, radix: number, options: { firstFree?: number; quota?: number; region?: Region } = {}) {
     this.id = id
@@ -132,6 +132,11 @@ export class CNode implements KernelObject {
   }
   clear(index: number): void {
     this.slots.delete(index)
+  }
+  /** Its process is dead: it holds nothing, and never will. Whoever still has a capability to it could fill it for nobody. */
+  close(): void {
+    this.quota = 0
+    this.owner = undefined
   }
   /** Its capabilities go with it. */
   destroy(): void {

@@ -18,8 +18,8 @@ import type { Tcb } from './tcb.ts'
 export interface Message {
   readonly label: number
   readonly body: unknown
-  /** As found in the sender's CSpace when it was sent. */
-  readonly caps: readonly Capability[]
+  /** As found in the sender's CSpace when the message is handed over; throws when one is not there any more. */
+  readonly caps: () => readonly Capability[]
 }
 export interface Sender {
   readonly badge: number
@@ -31,8 +31,8 @@ export interface Sender {
   /** A fault: its sender cannot lack the right to be answered. */
   readonly isFault?: boolean
   readonly thread: Tcb
-  /** Met: the message is with the receiver. */
-  taken(): void
+  /** Met: the message is with the receiver. `withdrawn`: what is called when a caller waits for the answer no more. */
+  taken(withdrawn?: () => void): void
   answered(message: Message, canGrant: boolean): void
   /** Whoever was to answer died. */
   bereaved?(): void

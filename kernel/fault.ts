@@ -45,11 +45,11 @@ export function raise(thread: Tcb, { label, body }: Fault): Promise<unknown> | u
       {
         badge: handler.badge,
         rights: handler.rights,
-        message: { label, body, caps: [] },
+        message: { label, body, caps: () => [] },
         call: true,
         isFault: true,
         thread,
-        taken: () => thread.block({ leave() {}, restart }),
+        taken: (leave = () => {}) => thread.block({ leave, restart }),
         answered: (answer) => {
           if (over) return
           over = true

@@ -87,10 +87,11 @@ function sender(
   kernel: Kernel,
   thread: Tcb,
   cap: Capability,
-  { label, body, caps, call, path }: SendRequest,
+  request: SendRequest,
   resolve: (answer: unknown) => void,
   reject: (error: Error) => void,
 ): Sender {
+  const { call, path } = request
   let over = false
   const once =
     <A extends unknown[]>(act: (...args: A) => void) =>
@@ -100,14 +101,13 @@ function sender(
       act(...args)
     }
   const restart = once(() => reject(new Sel4Error('restart')))
-  const extra = caps.slice(0, MAX_CAPS).map((cptr) => lookup(thread.cspaceRoot, cptr))
   return {
     badge: cap.badge,
     rights: cap.rights,
-    message: { label, body, caps: extra },
+    message: checked(messageOf(thread, request)),
     call,
     thread,
-    taken: () => (call ? thread.block({ leave() {}, restart }) : once(() => resolve(null))()),
+    taken: (leave = () => {}) => (call ? thread.block({ leave, restart }) : once(() => resolve(null))()),
     answered: once((answer: Message, canGrant: boolean) => {
       thread.unblock()
       const from = { badge: 0, message: answer, rights: canGrant ? RIGHT.grant : 0 }
@@ -145,7 +145,7 @@ export async function receive(
     endpoint.meets()
     return lend(kernel, endpoint, thread, cptr)
   }
-  return receiveFrom(kernel, thread, endpoint, cap.rights, blocks, receiveSlot(thread, path))
+  return receiveFrom(kernel, thread, endpoint, cap.rights, blocks, path)
 }
 function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unknown {
   if (notification.bound && notification.bound !== thread)
@@ -187,17 +187,21 @@ export function reply(thread: Tcb, request: SendRequest): null {
 }
 /** Sending through a saved reply capability uses it up. */
 function answerThrough(thread: Tcb, cap: Capability, request: SendRequest): null {
-  const message = messageOf(thread, request)
-  const to = cap.object as Reply
+  const message = checked(messageOf(thread, request))
+  ;(cap.object as Reply).answer(message)
   remove(cap)
-  to.answer(message)
   return null
 }
 const messageOf = (thread: Tcb, { label, body, caps }: SendRequest): Message => ({
   label,
   body,
-  caps: caps.slice(0, MAX_CAPS).map((cptr) => lookup(thread.cspaceRoot, cptr)),
+  caps: () => caps.slice(0, MAX_CAPS).map((cptr) => lookup(thread.cspaceRoot, cptr)),
 })
+/** What is to go along must be there. */
+function checked(message: Message): Message {
+  message.caps()
+  return message
+}
 /** A call taken where the endpoint was lent to: its reply is the kernel's from now on. */
 export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, sequence: number, cptr: number): void {
   const through = lookup(thread.cspaceRoot, cptr)
@@ -213,7 +217,9 @@ export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, seque
 /** CNode_SaveCaller: without a caller nothing happens. */
 export function saveCaller(thread: Tcb, { node, index }: Slot): void {
   const { caller } = thread
-  thread.caller = undefined
   if (!caller || caller.isUsed) return
-  node.put(index, makeCapability(caller, { revocable: false, origin: 'SaveCaller' }))
+  const cap = makeCapability(caller, { revocable: false, origin: 'SaveCaller' })
+  node.put(index, cap)
+  caller.cap = cap
+  thread.caller = undefined
 }

@@ -435,6 +435,7 @@ export class Kernel {
       if (!isGone(cap)) remove(cap)
     }
     for (const thread of process.threads.values()) thread.release()
+    process.init.cspace.close()
     process.init.vspace.abandon()
     this.directIrqs.forget(process)
     this.machine.forget(process)

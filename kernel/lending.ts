@@ -16,7 +16,7 @@ import type { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, encode, FLAG, KIND } from '../lib/sel4/wire.ts'
 import { type Capability, walk } from './cspace.ts'
 import type { Endpoint } from './endpoint.ts'
-import { type ReceivePath, receiveFrom, receiveSlot } from './rendezvous.ts'
+import { type ReceivePath, receiveFrom } from './rendezvous.ts'
 import type { Kernel } from './kernel.ts'
 import type { Process } from './process.ts'
 import type { Tcb } from './tcb.ts'
@@ -88,7 +88,7 @@ export class Lending {
     if (number !== thread.number || !Number.isSafeInteger(sequence) || thread.process !== process) return
     const answer = (flags: number, label: number, body: unknown) =>
       process.tell(encode(KIND.RESULT, flags, label, 0, sequence >>> 0, body))
-    receiveFrom(kernel, thread, this.endpoint, this.rights, true, receiveSlot(thread, pathOf(path))).then(
+    receiveFrom(kernel, thread, this.endpoint, this.rights, true, pathOf(path)).then(
       (delivered) => answer(0, 0, delivered),
       (error: Sel4Error) => answer(FLAG.ERROR, error.code, null),
     )

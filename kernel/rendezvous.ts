@@ -6,7 +6,7 @@
  */
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { type Capability, derive, lookup, RIGHT, type Slot, slotAt } from './cspace.ts'
-import { type Endpoint, mayBeAnswered, type Receiver, type Sender } from './endpoint.ts'
+import { type Endpoint, type Message, mayBeAnswered, type Receiver, type Sender } from './endpoint.ts'
 import type { Kernel } from './kernel.ts'
 import { Reply } from './reply.ts'
 import type { Tcb } from './tcb.ts'
@@ -28,14 +28,14 @@ export function receiveFrom(
   endpoint: Endpoint,
   rights: number,
   blocks: boolean,
-  slot: Slot | undefined,
+  path: ReceivePath | undefined,
 ): Promise<unknown> {
   if (!endpoint.references) return Promise.reject(new Sel4Error('restart'))
   return new Promise((resolve, reject) => {
     const receiver: Receiver = {
       thread,
       rights,
-      accept: (from) => resolve(accept(kernel, receiver, from, endpoint, slot)),
+      accept: (from) => resolve(accept(kernel, receiver, from, endpoint, path)),
       restart: () => reject(new Sel4Error('restart')),
       heard: (word) => resolve(heard(word)),
     }
@@ -47,7 +47,7 @@ export const heard = (word: number): Delivered => [word, 0, null, 0, 0, [], fals
 /** Waiting on a notification keeps the caller before it. */
 export const signalled = (word: number): Delivered => [word, 0, null, 0, 0, [], false, true]
 
-/** A slot that cannot be found is as none. */
+/** Found when the message is there, not when it was asked for. A slot that cannot be found is as none. */
 export function receiveSlot({ cspaceRoot }: Tcb, path: ReceivePath | undefined): Slot | undefined {
   if (!path) return undefined
   try {
@@ -62,16 +62,25 @@ function accept(
   receiver: Receiver,
   from: Sender,
   endpoint: Endpoint,
-  slot: Slot | undefined,
+  path: ReceivePath | undefined,
 ): Delivered {
   const { thread } = receiver
   const answerable = from.call && mayBeAnswered(from)
-  if (from.call) {
-    from.taken()
-    if (answerable) thread.caller = new Reply(kernel.id(), (receiver.rights & RIGHT.grant) !== 0, from)
-    else void from.thread.suspend()
+  const reply = answerable ? new Reply(kernel.id(), (receiver.rights & RIGHT.grant) !== 0, from) : undefined
+  if (from.call) from.taken(() => reply?.cancel())
+  const delivered = deliver(thread, from, endpoint, answerable, receiveSlot(thread, path), kernel)
+  if (reply) thread.caller = reply
+  else if (from.call) void from.thread.suspend()
+  return delivered
+}
+/** When one of them is gone, none goes along. */
+function found({ caps }: Message): readonly Capability[] {
+  try {
+    return caps()
+  } catch (error) {
+    if (error instanceof Sel4Error) return []
+    throw error
   }
-  return deliver(thread, from, endpoint, answerable, slot, kernel)
 }
 /** Moves the capabilities the right allows: one into the receive slot; one to the endpoint itself shows its badge. */
 export function deliver(
@@ -86,7 +95,7 @@ export function deliver(
   let mask = 0
   let free = slot
   const badges: number[] = []
-  for (const cap of rights & RIGHT.grant ? message.caps : []) {
+  for (const cap of rights & RIGHT.grant ? found(message) : []) {
     if (endpoint && cap.object === endpoint) {
       mask |= 1 << count
       badges.push(cap.badge)

@@ -1,5 +1,5 @@
 /** A reply: the right to answer one call, once. In the receiver's TCB until CNode_SaveCaller makes a capability of it. */
-import type { KernelObject } from './cspace.ts'
+import { type Capability, type KernelObject, remove } from './cspace.ts'
 import type { Message, Sender } from './endpoint.ts'
 
 export class Reply implements KernelObject {
@@ -8,6 +8,8 @@ export class Reply implements KernelObject {
   readonly id: number
   /** Whether capabilities may go with the answer: the right the call was received with. */
   readonly canGrant: boolean
+  /** When it was saved. */
+  cap?: Capability
   private caller?: Pick<Sender, 'answered' | 'bereaved'>
 
   constructor(id: number, canGrant: boolean, caller: Pick<Sender, 'answered' | 'bereaved'>) {
@@ -31,6 +33,11 @@ export class Reply implements KernelObject {
     const { caller } = this
     this.caller = undefined
     caller?.bereaved?.()
+  }
+  /** The caller waits no more: there is nothing to answer. */
+  cancel(): void {
+    this.caller = undefined
+    if (this.cap) remove(this.cap)
   }
   /** Nobody will answer: the caller waits until somebody resumes it, as in seL4. */
   drop(): void {

@@ -87,6 +87,17 @@ describe('semantics', () => {
     for (const type of ['seL4_X86_PDPTObject', 'seL4_X86_PageDirectoryObject', 'seL4_X86_PageTableObject'] as const)
       await t.fails('seL4_IllegalOperation', t.copy(await t.alloc(type)))
   })
+  means('a copy of untyped memory has it as long as it is there', async (t) => {
+    const pool = await t.alloc('seL4_UntypedObject', 12)
+    const copy = await t.copy(pool)
+    await t.fails('seL4_NotEnoughMemory', t.alloc('seL4_EndpointObject', 0, pool))
+    const made = await t.alloc('seL4_EndpointObject', 0, copy)
+    await t.fails('seL4_RevokeFirst', t.copy(copy))
+    await t.delete(copy)
+    await t.alloc('seL4_EndpointObject', 0, pool)
+    await t.revoke(pool)
+    await t.fails('seL4_FailedLookup', t.copy(made))
+  })
   means('nothing happens to an empty slot', async (t) => {
     const empty = t.slot()
     await t.revoke(empty)
@@ -148,7 +159,7 @@ describe('semantics', () => {
       let received = 0
       for (let round = 0; round < 40; round++) {
         await t.sel4.TCB_WriteRegisters(tcb, 1, 'send', [])
-        for (let times = round % 5; times >= 0; times--) received += (await t.sel4.NBRecv(to)) ? 1 : 0
+        for (let times = round % 5; times > 0; times--) received += (await t.soon(t.sel4.Recv(to))).label ? 1 : 0
         await stop(t, tcb)
         await t.settle()
         t.is((await t.sel4.NBRecv(to)) === undefined, true, `round ${round}: silence`)

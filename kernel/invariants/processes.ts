@@ -1,4 +1,5 @@
 /** Processes by name and by token; what is left of the dead. */
+import { CNode } from '../cspace.ts'
 import { Endpoint } from '../endpoint.ts'
 import type { Process } from '../process.ts'
 import { VSpace } from '../vspace.ts'
@@ -47,6 +48,8 @@ function* remains({ kernel, of }: Survey): Generator<string> {
   const living = new Set(kernel.processes.values())
   for (const owner of kernel.machine['shares'].keys())
     if (!living.has(owner)) yield `memory of ${owner.name} is shared, and it is buried`
+  for (const { owner, id } of of(CNode))
+    if (owner && !living.has(owner as Process)) yield `CNode ${id} is the CSpace of one who is buried`
   for (const space of of(VSpace))
     if (space.process && !living.has(space.process))
       yield `${space.describe()} is of ${space.process.name}, who is buried`

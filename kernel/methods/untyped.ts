@@ -59,6 +59,9 @@ function retype(call: Call, args: Sel4Arguments<'Untyped_Retype'>): void {
   const bits = sizeBitsOf(args.type, args.size_bits)
   if (bits === undefined) throw new Sel4Error('seL4_RangeError', `size ${args.size_bits}`)
   const slots = window(call, args)
+  // Differs from seL4: when the copy is gone and what was made through it is not, the rest is free; there it is lost.
+  if ([...cap.children].some(({ object }) => object === untyped))
+    throw new Sel4Error('seL4_NotEnoughMemory', 'a copy has it: nothing is made through the original meanwhile')
   if (!cap.children.size) untyped.reset()
   const room = untyped.take(slots.length * 2 ** bits, 2 ** bits)
   for (const [count, { node, index }] of slots.entries()) {

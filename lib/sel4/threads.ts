@@ -300,7 +300,7 @@ class ThreadContext implements SystemCalls {
   // ------------------------------------------------------------ other calls
 
   async Signal(dest: CPtr): Promise<void> {
-    await this.request(OP.send, dest, [0, null, [], 0, null])
+    await this.attempt(() => this.sendOnce(dest, { label: 0 }, KIND.NBSEND))
   }
   async Wait(src: CPtr): Promise<number> {
     return (await this.Recv(src)).badge

@@ -5,7 +5,7 @@
  *   chance.helpful(waiting, free)             one that may end somebody's wait
  */
 import { cnodeData, OBJECT_TYPE } from '#contracts/sel4'
-import { seededRandom } from '#sel4/fake'
+import { seededRandom } from '#rtl'
 import type { Model } from './model.ts'
 import type { OperationName, Plan, Slot } from './operations.ts'
 import { type Packet, type Path, Reply, type Thread } from './threads.ts'
@@ -147,6 +147,7 @@ export class Chance {
   private badge(): number {
     return this.rarely(4) ? cnodeData(this.below(4), this.below(5)) : this.below(4)
   }
+  /** Once a thread has a place for what it receives, it always has one. */
   private path(thread: Thread): Path | undefined {
     if (thread.number % 3) return undefined
     const { root, at } = this.slot(thread, false)
@@ -281,7 +282,8 @@ export class Chance {
     if (wait === 'signal') return { thread, name: 'Signal', args: { cptr, packet: this.packet(thread) } }
     const name =
       wait === 'send' ? this.pick(['Recv', 'NBRecv'] as const) : this.pick(['Send', 'NBSend', 'Call'] as const)
-    return { thread, name, args: { cptr, packet: this.packet(thread), path: this.path(thread) } }
+    const path = this.path(thread)
+    return { thread, name, args: { cptr, packet: this.packet(thread, path), path } }
   }
   private answerFor(waiting: Thread, free: readonly Thread[]): Plan | undefined {
     for (const thread of free) {

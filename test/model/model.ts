@@ -76,6 +76,7 @@ export class Model extends Threads {
     if (names.length) refuse(...names.map((name) => name.replace('seL4_', '')))
   }
   private empty(place: Place): Place {
+    if (place.table.closed) return refuse('NotEnoughMemory')
     return capIn(place) ? refuse('DeleteFirst') : place
   }
 
@@ -174,7 +175,9 @@ export class Model extends Threads {
     return null
   }
   CNode_SaveCaller(t: Thread, root: number, [index, depth]: Slot): null {
-    return this.saveCaller(t, this.empty(slotOf(this.invoked(t, root, 'CNode'), index, depth)))
+    const place = slotOf(this.invoked(t, root, 'CNode'), index, depth)
+    if (capIn(place)) return refuse('DeleteFirst')
+    return this.saveCaller(t, t.caller?.caller ? this.empty(place) : place)
   }
 
   // ------------------------------------------------------------ untyped memory
@@ -213,12 +216,14 @@ export class Model extends Threads {
   }
   private window(table: Table, offset: number, count: number): void {
     if (offset + count > 2 ** table.radix) refuse('RangeError')
+    if (table.closed) refuse('NotEnoughMemory')
     for (let index = offset; index < offset + count; index++) if (table.slots.has(index)) refuse('DeleteFirst')
   }
   /** It rises from the bottom, and begins there again when nothing is left that was made of it. */
   private carve(cap: Cap, bytes: number, count: number): number {
     const untyped = cap.thing as Untyped
     const low = untyped.base as number
+    if (this.descendants(cap).some(({ thing }) => thing === untyped)) return refuse('NotEnoughMemory')
     if (!this.descendants(cap).length && !this.livesIn(untyped)) untyped.watermark = 0
     const start = Math.ceil((low + untyped.watermark) / bytes) * bytes
     if (start + bytes * count > low + untyped.bytes) return refuse('NotEnoughMemory')
@@ -418,6 +423,7 @@ export class Model extends Threads {
     for (const cap of [...life.cspace.slots.values()]) this.delete(cap)
     for (const thread of threads) this.release(thread)
     life.vspace.life = undefined
+    life.cspace.closed = true
   }
 
   // ------------------------------------------------------------ ends

@@ -54,6 +54,8 @@ const files: ManifestFiles = {
   }),
   exists: () => true,
 }
+/** They are drawn for a thread as it is now. */
+const ALONE: ReadonlySet<OperationName> = new Set(['TCB_Resume', 'TCB_Configure'] as const)
 interface Handle {
   readonly sel4: Libsel4
   /** Its process and its number there. */
@@ -86,6 +88,7 @@ export class Run {
     this.chance = new Chance(seed, this.model)
     const images = { tester: this.tester, worker: this.worker }
     this.sim = new Simulator({ seed, manifest, view: viewOf(manifest), images, maxDelay })
+    this.model.isLoose = !slowpath
     this.model.stopped = (thread) => void this.handles.delete(thread)
     this.listen()
   }
@@ -267,7 +270,7 @@ export class Run {
     const count = 1 + this.chance.below(Math.min(AT_ONCE, free.length))
     const chosen = [...free].sort(() => this.chance.below(3) - 1).slice(0, count)
     const fits = (name: OperationName) =>
-      !definitionOf(name).isCall && name !== 'TCB_Resume' && !(somebodyWaits && DISTURBS.has(name))
+      !definitionOf(name).isCall && !ALONE.has(name) && !(somebodyWaits && DISTURBS.has(name))
     return this.round(chosen.map((thread) => this.chance.plan(thread, fits)))
   }
   private async round(plans: readonly Plan[]): Promise<void> {
@@ -302,10 +305,16 @@ export class Run {
     await settle()
     await this.sim.run(ROUND_MS)
     this.model.makeAgain()
-    for (const thread of this.model.threads) if (thread.operation) this.judge(thread, thread.operation)
+    for (const thread of this.underWay(true)) this.judge(thread, thread.operation as Operation)
+    for (const thread of this.underWay(false)) this.judge(thread, thread.operation as Operation)
     if (this.sim.ended) this.fail(`the system ended: ${this.sim.ended.reason}`)
     for (const { name } of this.lives)
       if (name !== this.dying && !this.sim.kernel.processes.has(name)) this.fail(`${name} died`)
+  }
+  /** First those whose outcome says which of several it was: what others come to follows from it. */
+  private underWay(choosing: boolean): Thread[] {
+    const chooses = ({ operation }: Thread) => operation?.expected !== undefined && 'choose' in operation.expected
+    return [...this.model.threads].filter((thread) => thread.operation && chooses(thread) === choosing)
   }
   private judge(thread: Thread, operation: Operation): void {
     if (thread.state !== 'running') return

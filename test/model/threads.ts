@@ -173,18 +173,34 @@ export class Threads extends Tree {
     this.dropCaller(thread)
     const heard = this.takeWord(thread.bound)
     if (heard) return word(heard)
-    const [first, second] = thing.senders
-    if (first && first.came === second?.came) return this.receiveAny(thread, thing, cap.rights, path)
-    if (first) return this.takeFrom(thread, first, thing, cap.rights, path)
+    const together = this.firstOf(thing)
+    if (together.length > 1 || (together.length && this.isLoose))
+      return this.receiveAny(thread, thing, cap.rights, path, blocks)
+    if (together.length) return this.takeFrom(thread, together[0], thing, cap.rights, path)
     if (!blocks) return null
     thing.receivers.push(thread)
     thread.doing = { wait: 'receive', at: thing, rights: cap.rights, path }
     return WAITS
   }
+  /**
+   * Messages may meet in the receiver's process: when the kernel takes such an endpoint back, who waits to send begins
+   * anew, in no order that can be told, and is not there for a moment.
+   */
+  isLoose = false
+  private firstOf({ senders }: Endpoint): Sending[] {
+    return this.isLoose ? senders : senders.filter(({ came }) => came === senders[0].came)
+  }
   /** Some stand first together. */
-  private receiveAny(thread: Thread, endpoint: Endpoint, rights: number, path: Path | undefined): Expected {
-    const together = endpoint.senders.filter(({ came }) => came === endpoint.senders[0].came)
+  private receiveAny(
+    thread: Thread,
+    endpoint: Endpoint,
+    rights: number,
+    path: Path | undefined,
+    blocks: boolean,
+  ): Expected {
+    const together = this.firstOf(endpoint)
     const choose = (found: unknown): boolean => {
+      if (found === null && this.isLoose && !blocks) return true
       const body = Array.isArray(found) ? found[2] : undefined
       const sender = together.find(({ packet }) => packet.body === body)
       const value = sender && this.takeFrom(thread, sender, endpoint, rights, path)
@@ -238,7 +254,7 @@ export class Threads extends Tree {
       if (endpoint && cap.thing === endpoint) {
         unwrapped |= 1 << badges.length
         badges.push(cap.badge)
-      } else if (place && !capIn(place) && this.mayGo(cap)) {
+      } else if (place && !place.table.closed && !capIn(place) && this.mayGo(cap)) {
         this.put(this.derive(cap, R.all), place)
         place = undefined
         badges.push(0)

@@ -44,6 +44,8 @@ export class Untyped extends Thing {
 export class Table extends Thing {
   readonly radix: number
   readonly slots = new Map<number, Cap>()
+  /** Of a process that is dead. */
+  closed = false
   constructor(number: number, radix: number, base?: number, bytes = 0) {
     super('CNode', number, base, bytes)
     this.radix = radix
