@@ -41,6 +41,16 @@ describe('wire', () => {
     expect(isSound(raw(...new Array(20).fill(0x91), 1))).to.equal(true)
     expect(isSound(Buffer.alloc(HEADER_BYTES))).to.equal(false)
   })
+  it('refuses keys that are no text', () => {
+    expect(isSound(raw(0x82, 0xa1, 0x61, 0x90, 0xd9, 1, 0x62, 1))).to.equal(true)
+    for (const key of [[1], [0x90], [0x80], [0xc0], [0xc4, 0], [0xcb, 0, 0, 0, 0, 0, 0, 0, 0]]) {
+      expect(isSound(raw(0x81, ...key, 1)), `a map with key ${key}`).to.equal(false)
+      expect(isSound(raw(0x82, 0xa1, 0x61, 0x81, 0xa0, 1, ...key, 1)), `a map with a map and key ${key}`).to.equal(
+        false,
+      )
+      expect(isSound(raw(0x81, 0xa1, 0x61, ...key)), `a map with value ${key}`).to.equal(true)
+    }
+  })
   it('never throws on noise', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {

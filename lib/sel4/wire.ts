@@ -145,6 +145,7 @@ export const ASK = {
 
 /** A trace context: 16 bytes of trace id, 8 bytes of span id. */
 export type TraceContext = Uint8Array
+const NO_CONTEXT = new Uint8Array(24)
 
 /** MessagePack's own rules only: no learned record structures, no extension types. */
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, moreTypes: false, int64AsType: 'number' })
@@ -168,8 +169,7 @@ export function encode(
   message.writeUInt32LE(label, 4)
   message.writeUInt32LE(session, 8)
   message.writeUInt32LE(sequence, 12)
-  if (context) message.set(context, 16)
-  else message.fill(0, 16, 40)
+  message.set(context ?? NO_CONTEXT, 16)
   return message
 }
 export const kindOf = (message: Buffer): number => message[0]
@@ -194,21 +194,27 @@ export function isSound(message: Buffer): boolean {
 
 /**
  * Walks the value from byte 40; returns the offset behind it, or -1. Every container costs its claimed number of
- * items at least in bytes, so a claim beyond the buffer ends the walk at once.
+ * items at least in bytes, so a claim beyond the buffer ends the walk at once. A map's keys are text: the decoder throws
+ * at others.
  */
 function scan(message: Buffer): number {
   const end = message.length
+  /** Items left of each container around: negative, those of a map, where keys and values take turns. */
   const left: number[] = []
   let at = HEADER_BYTES
   let remaining = 1
+  let inMap = false
   for (;;) {
     while (remaining === 0) {
       if (!left.length) return at
-      remaining = left.pop() as number
+      const outer = left.pop() as number
+      remaining = Math.abs(outer)
+      inMap = outer < 0
     }
     if (at >= end) return -1
-    remaining--
     const tag = message[at++]
+    if (inMap && remaining % 2 === 0 && !isText(tag)) return -1
+    remaining--
     if (tag < 0x80 || tag >= 0xe0 || tag === 0xc0 || tag === 0xc2 || tag === 0xc3) continue
     let items = -1
     if (tag < 0x90) items = 2 * (tag & 15)
@@ -228,10 +234,12 @@ function scan(message: Buffer): number {
     if (at > end) return -1
     if (items < 0) continue
     if (items > end - at || left.length >= DEPTH_MAX) return -1
-    left.push(remaining)
+    left.push(inMap ? -remaining : remaining)
     remaining = items
+    inMap = tag < 0x90 || tag >= 0xde
   }
 }
+const isText = (tag: number): boolean => (tag >= 0xa0 && tag < 0xc0) || (tag >= 0xd9 && tag <= 0xdb)
 const COUNTED = 16
 const CONTAINER = 32
 /** By tag 0xc0…0xdf: bytes that follow; COUNTED: they hold a length; CONTAINER: a number of items; 0: refused (ext). */

@@ -64,13 +64,22 @@ export class ZeromqTransport implements ProcessTransport {
     this.router.send([identity, message]).catch(peerGone)
   }
   listen(gate: (message: Buffer) => void, peer: (identity: Buffer, message: Buffer) => void): void {
-    void receiveFrom(this.gateSocket, ([message]) => gate(message))
-    void receiveFrom(this.router, ([identity, message]) => message && peer(identity, message))
+    void this.receiveGate(gate)
+    void this.receivePeers(peer)
+  }
+  private async receiveGate(handle: (message: Buffer) => void): Promise<void> {
+    for (;;) handle((await this.gateSocket.receive())[0])
+  }
+  private async receivePeers(handle: (identity: Buffer, message: Buffer) => void): Promise<void> {
+    for (;;) {
+      const parts = await this.router.receive()
+      if (parts.length === 2) handle(parts[0], parts[1])
+    }
   }
   connect(address: string, identity: string, receive: (message: Buffer) => void): PeerLink {
     const socket = new Dealer({ routingId: identity, ...NEVER_WAIT, ...BOUNDED })
     socket.connect(address)
-    void receiveFrom(socket, ([message]) => receive(message))
+    void receiveFrom(socket, receive)
     return {
       send: (message) => void socket.send(message).catch(peerGone),
       close: () => socket.close(),
@@ -91,14 +100,16 @@ export class ZeromqTransport implements ProcessTransport {
     this.gateSocket.close()
   }
 }
-/** Asks for the next message when all that the last one caused in this turn is done: what it sent is on its way first. */
-async function receiveFrom(socket: Dealer | Router, handle: (parts: Buffer[]) => void): Promise<void> {
-  try {
-    for (;;) {
-      handle(await socket.receive())
-      await new Promise<void>((done) => process.nextTick(done))
+/** Until it is closed: that ends the receive under way with an error. */
+async function receiveFrom(socket: Dealer, receive: (message: Buffer) => void): Promise<void> {
+  for (;;) {
+    let message: Buffer
+    try {
+      ;[message] = await socket.receive()
+    } catch (error) {
+      if (socket.closed) return
+      throw error
     }
-  } catch (error) {
-    if (!socket.closed) throw error
+    receive(message)
   }
 }
