@@ -59,6 +59,8 @@ const RENAMED = {
   'devices/pci': 'pci-host',
   'lab/echo': 'lab-echo',
   'lab/caller': 'lab-caller',
+  'lab/spawner': 'lab-spawner',
+  'lab/newborn': 'lab-newborn',
   'lab/bare': 'lab-bare',
 }
 /** Programs that start themselves; all other images are started by a wrapper. */
@@ -69,6 +71,9 @@ const PROGRAMS = [
   'tools/agent/main.ts',
   'lab/bare/main.ts',
 ]
+
+/** Images that are no folder of devices, drivers or services. */
+const STARTED = ['executive', 'tools/panel', 'lab/echo', 'lab/caller', 'lab/spawner', 'lab/newborn']
 
 const exists = (file) => fs.existsSync(path.join(root, file))
 const folders = (dir) =>
@@ -86,7 +91,7 @@ export function findImages() {
     ...folders('services')
       .filter((dir) => exists(`${dir}/index.ts`))
       .map(started),
-    ...['executive', 'tools/panel', 'lab/echo', 'lab/caller'].filter((dir) => exists(`${dir}/index.ts`)).map(started),
+    ...STARTED.filter((dir) => exists(`${dir}/index.ts`)).map(started),
     ...PROGRAMS.filter(exists).map((entry) => ({ ...named(path.posix.dirname(entry)), entry })),
   ]
 }

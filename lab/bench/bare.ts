@@ -4,12 +4,15 @@
  *   bareEcho(bytes)    a DEALER here, a ROUTER in another process
  *   bareUnix(bytes)    a unix socket between the two, without zeromq
  *   bareRing(hops, bytes)   a message through `hops` sockets and processes back to here, msgpack at each hop
+ *   openNursery()           a process that starts others which do nothing, and tells how long that took
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
+import readline from 'node:readline'
+import type { Readable } from 'node:stream'
 import { pack, unpack } from 'msgpackr'
 import { Dealer, Pull, Push } from 'zeromq'
 import type { Block } from './ratio.ts'
@@ -18,14 +21,18 @@ export interface Bare {
   readonly block: Block
   end(): Promise<void>
 }
-/** As the kernel starts its images: without a string extractor that would cost the bare side 10 ms. */
-export const BARE_ENV = { ...process.env, MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true' }
+/**
+ * As the kernel starts its images: without msgpackr's string extractor, which would cost the bare side 10 ms, and without
+ * a user's certificates, whose parsing would cost it 40.
+ */
+const BARE_ENV = { ...process.env, MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true', NODE_EXTRA_CA_CERTS: undefined }
 const OPTIONS = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 }
 
-async function start(...args: string[]): Promise<ChildProcess> {
+async function start(options: SpawnOptions, ...args: string[]): Promise<ChildProcess> {
   const child = spawn(process.execPath, [path.join(__dirname, 'lab-bare.js'), ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: BARE_ENV,
+    ...options,
   })
   await new Promise((resolve, reject) => {
     child.stdout?.once('data', resolve)
@@ -33,10 +40,41 @@ async function start(...args: string[]): Promise<ChildProcess> {
   })
   return child
 }
-function stop(children: readonly ChildProcess[], folder: string): Promise<void> {
+/** Starts bare processes that have loaded the libraries of an image and wait. */
+export interface Nursery {
+  start(count: number): Promise<{ readonly milliseconds: number; readonly pids: readonly number[] }>
+  /** Ends those that were started. */
+  clear(): Promise<void>
+  /** Milliseconds until the last of so many is ready; they are ended then. */
+  time(count: number): Promise<number>
+  end(): Promise<unknown>
+}
+/** In a session of its own, as the kernel is: some hosts share out their processors by session. */
+export async function openNursery(): Promise<Nursery> {
+  const parent = await start({ detached: true }, 'parent')
+  const lines = readline.createInterface({ input: parent.stdout as Readable })[Symbol.asyncIterator]()
+  const ask = async (count: number) => {
+    parent.stdin?.write(`${count}\n`)
+    const line = await lines.next()
+    if (line.done) throw new Error('the bare parent ended')
+    return JSON.parse(line.value) as { milliseconds: number; pids: number[] }
+  }
+  const clear = async () => void (await ask(0))
+  const time = async (count: number) => {
+    const { milliseconds } = await ask(count)
+    await clear()
+    return milliseconds
+  }
+  return { start: ask, clear, time, end: () => ended([parent]) }
+}
+function ended(children: readonly ChildProcess[]): Promise<unknown> {
   const gone = children.map((child) => new Promise((resolve) => child.once('exit', resolve)))
   for (const child of children) child.stdin?.end()
-  return Promise.all(gone).then(() => fs.rmSync(folder, { recursive: true, force: true }))
+  return Promise.all(gone)
+}
+async function stop(children: readonly ChildProcess[], folder: string): Promise<void> {
+  await ended(children)
+  fs.rmSync(folder, { recursive: true, force: true })
 }
 const scratch = () => fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-bare-'))
 /** Microseconds per turn of `turn`. */
@@ -53,7 +91,7 @@ export interface BareEcho extends Bare {
 export async function bareEcho(bytes: number): Promise<BareEcho> {
   const folder = scratch()
   const address = `ipc://${folder}/echo`
-  const child = await start('echo', address)
+  const child = await start({}, 'echo', address)
   const dealer = new Dealer(OPTIONS)
   dealer.connect(address)
   const payload = Buffer.alloc(bytes, 0x5a)
@@ -79,7 +117,7 @@ export async function bareEcho(bytes: number): Promise<BareEcho> {
 export async function bareUnix(bytes: number): Promise<Bare> {
   const folder = scratch()
   const address = `${folder}/echo`
-  const child = await start('unix', address)
+  const child = await start({}, 'unix', address)
   const socket = net.connect(address)
   const payload = Buffer.alloc(bytes, 0x5a)
   let got = 0
@@ -107,7 +145,7 @@ export async function bareRing(hops: number, bytes: number): Promise<Bare> {
   const pull = new Pull({ receiveHighWaterMark: 0, linger: 0 })
   await pull.bind(address(0))
   const children = await Promise.all(
-    Array.from({ length: hops - 1 }, (_, i) => start('ring', address(i + 1), address(i + 2))),
+    Array.from({ length: hops - 1 }, (_, i) => start({}, 'ring', address(i + 1), address(i + 2))),
   )
   const push = new Push({ sendHighWaterMark: 0, linger: 0 })
   push.connect(address(1))

@@ -5,25 +5,18 @@
  * One boot is one block of one operation here: a boot cannot be cut into less. The bare processes are the image lab-bare;
  * each loads zeromq, msgpackr and koffi, says so, and waits.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
-import path from 'node:path'
-import { BARE_ENV } from './bare.ts'
-import { bootForBench } from './system.ts'
+import { openNursery } from './bare.ts'
 import type { Say } from './index.ts'
-import { alternate, FEWEST_BLOCKS, type Row, row } from './ratio.ts'
-
-/** Enough to see that it works; `NEPTUNE_TEST_SCALE=quick` asks for it, and the output says so. */
-const QUICK_BLOCKS = 5
-/** The kernel and the launcher, which are not on the kernel's list. */
-const UNLISTED = 2
+import { alternate, blocksAtScale, type Row, row } from './ratio.ts'
+import { bootForBench } from './system.ts'
 
 export async function benchBoot(say: Say): Promise<readonly Row[]> {
-  const blocks = process.env.NEPTUNE_TEST_SCALE === 'quick' ? QUICK_BLOCKS : FEWEST_BLOCKS
+  const blocks = blocksAtScale(say)
   let processes = 0
   let boots = 0
   const value = async () => {
     const system = await bootForBench()
-    processes ||= (await system.ps()).length + UNLISTED
+    processes ||= (await system.processes()).length
     await system.end()
     if (boots++ % 10 === 9) say(`${boots} boots done`)
     return system.bootMs
@@ -31,25 +24,12 @@ export async function benchBoot(say: Say): Promise<readonly Row[]> {
   // Once unmeasured: the file cache is warm for both, and the number of processes is known.
   await value()
   boots = 0
-  say(`${processes} processes; ${blocks} boots of each kind${blocks < FEWEST_BLOCKS ? ' (scale quick)' : ''}`)
-  return [row('boot', 'ms', await alternate({ value, baseline: () => startBare(processes), blocks, operations: 1 }))]
+  say(`${processes} processes`)
+  const nursery = await openNursery()
+  try {
+    const baseline = () => nursery.time(processes)
+    return [row('boot', 'ms', await alternate({ value, baseline, blocks, operations: 1 }))]
+  } finally {
+    await nursery.end()
+  }
 }
-/** Milliseconds until the last of them is ready. */
-async function startBare(count: number): Promise<number> {
-  const began = performance.now()
-  const children = Array.from({ length: count }, () =>
-    spawn(process.execPath, [path.join(__dirname, 'lab-bare.js')], {
-      stdio: ['pipe', 'pipe', 'inherit'],
-      env: BARE_ENV,
-    }),
-  )
-  await Promise.all(children.map((child) => new Promise((resolve) => child.stdout?.once('data', resolve))))
-  const elapsed = performance.now() - began
-  await Promise.all(children.map(ended))
-  return elapsed
-}
-const ended = (child: ChildProcess) =>
-  new Promise((resolve) => {
-    child.once('exit', resolve)
-    child.stdin?.end()
-  })

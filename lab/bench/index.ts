@@ -8,8 +8,10 @@ import { benchBoot } from './boot.ts'
 import { benchBulk } from './bulk.ts'
 import { benchDisk } from './disk.ts'
 import { benchIpc } from './ipc.ts'
+import { benchMemory } from './memory.ts'
 import type { Row } from './ratio.ts'
 import { benchRevoke } from './revoke.ts'
+import { benchSpawn } from './spawn.ts'
 
 export type Say = (sentence: string) => void
 const BENCHES: Readonly<Record<string, (say: Say) => Promise<readonly Row[]>>> = {
@@ -18,6 +20,8 @@ const BENCHES: Readonly<Record<string, (say: Say) => Promise<readonly Row[]>>> =
   disk: benchDisk,
   bulk: benchBulk,
   revoke: benchRevoke,
+  spawn: benchSpawn,
+  memory: benchMemory,
 }
 
 export async function bench(name: string, options: { json?: boolean }, say: Say): Promise<number> {

@@ -4,7 +4,9 @@
  *
  *   alternate({ value, baseline, blocks, operations })   Row without its names; microseconds per operation
  *
- * Pure but for the two functions it is given.
+ *   blocksAtScale(say)                                     how many, where a block is long
+ *
+ * Pure but for the two functions it is given, and the scale.
  */
 export interface Row {
   readonly case: string
@@ -20,6 +22,14 @@ export type Block = (operations: number) => Promise<number>
 export const MOST_OPERATIONS = 200
 /** Fewer and the median's own noise shows. */
 export const FEWEST_BLOCKS = 30
+
+/** Enough to see that it works; `NEPTUNE_TEST_SCALE=quick` asks for it, and the output says so. */
+const QUICK_BLOCKS = 5
+export function blocksAtScale(say: (sentence: string) => void): number {
+  if (process.env.NEPTUNE_TEST_SCALE !== 'quick') return FEWEST_BLOCKS
+  say(`${QUICK_BLOCKS} blocks of each kind (scale quick)`)
+  return QUICK_BLOCKS
+}
 
 export interface Alternation {
   readonly value: Block

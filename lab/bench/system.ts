@@ -20,6 +20,10 @@ export interface BenchSystem {
   /** Types a line; resolves to the rows it printed, once the next line of the marker is seen. */
   type(line: string, until: RegExp): Promise<string>
   ps(): Promise<readonly unknown[]>
+  /** All of it: what the kernel lists, the kernel, the launcher. */
+  processes(): Promise<readonly { readonly name: string; readonly pid: number }[]>
+  /** The run directory. */
+  readonly run: string
   end(): Promise<void>
 }
 export async function bootForBench(): Promise<BenchSystem> {
@@ -31,9 +35,7 @@ export async function bootForBench(): Promise<BenchSystem> {
   const child = spawn(
     process.execPath,
     [path.join(__dirname, 'cli.js'), 'boot', '--run', run, '--disk', `ahci:${image}`],
-    {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    },
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined } },
   )
   const output = new Output(child)
   try {
@@ -45,6 +47,7 @@ export async function bootForBench(): Promise<BenchSystem> {
     throw error
   }
   const bootMs = performance.now() - began
+  const ps = async () => (await callControl(run, 'ps')) as unknown[]
   return {
     bootMs,
     type: (line, until) => {
@@ -52,9 +55,19 @@ export async function bootForBench(): Promise<BenchSystem> {
       child.stdin?.write(`${line}\n`)
       return answer
     },
-    ps: async () => (await callControl(run, 'ps')) as unknown[],
+    ps,
+    processes: async () => [
+      { name: 'launcher', pid: child.pid as number },
+      { name: 'kernel', pid: (JSON.parse(fs.readFileSync(path.join(run, 'kernel.json'), 'utf8')) as Process).pid },
+      ...((await ps()) as Process[]).map(({ name, pid }) => ({ name, pid })),
+    ],
+    run,
     end: () => end(child, folder),
   }
+}
+interface Process {
+  readonly name: string
+  readonly pid: number
 }
 async function end(child: ChildProcess, folder: string): Promise<void> {
   const gone = new Promise((resolve) =>

@@ -86,7 +86,7 @@ function addTalkCommands(neptune: Command, finish: (code: number) => void): void
 function addTools(neptune: Command, finish: (code: number) => void): void {
   neptune
     .command('bench <name>')
-    .description('measure: ipc, boot, disk, bulk or revoke, each beside a bare baseline of the same run')
+    .description('measure: ipc, boot, disk, bulk, revoke, spawn or memory, each beside a bare baseline of the same run')
     .option('--json', 'as one JSON object')
     .action(async (name: string, options: { json?: boolean }) => {
       const { bench } = await import('../../lab/bench/index.ts')

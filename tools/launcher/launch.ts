@@ -82,6 +82,8 @@ async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'i
     stdio: [stdin, 'inherit', 'inherit', 'pipe'],
     // A session of its own: the terminal's Ctrl-C must reach the launcher alone.
     detached: true,
+    // Nobody in there speaks TLS, and parsing a user's certificates takes as long as all else in a start of Node.
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined },
   })
   const ended = endOf(kernel)
   const id = { pid: kernel.pid ?? 0, startTime: startTime(kernel.pid ?? 0) ?? -1 }

@@ -12,6 +12,24 @@
  * costs 10 ms and changes nothing else. It tells one code from another by length alone, so both are in one file that is
  * replaced by rename. A stack is translated to the sources when somebody reads it; their map is not even opened before.
  */
+/**
+ * The flags of the heap's size did their work when the heap was made, and change no compiled code; but V8 refuses what was
+ * compiled without them, Node's own modules included, which are the most of a start. So they are taken back, first of all.
+ */
+const heapFlags = process.execArgv.filter((flag) => /^--max-(old|semi)-space-size=/.test(flag))
+if (heapFlags.length > 0) {
+  const { setFlagsFromString } = setter()
+  for (const flag of heapFlags) setFlagsFromString(flag.replace(/\d+$/, '0'))
+}
+/** node:v8 would first have some thirty modules compiled. Where Node no longer hands the binding out, that is the price. */
+function setter() {
+  try {
+    return process.binding('v8')
+  } catch {
+    return require('node:v8')
+  }
+}
+
 const fs = require('node:fs')
 const path = require('node:path')
 const vm = require('node:vm')
@@ -22,19 +40,6 @@ const ALIGNMENT = 8
 const HEAD = '(function (exports, require, module, __filename, __dirname) {'
 const TAIL = '\n})'
 
-/** Flags of the heap's size change no compiled code, but V8 would refuse it because of them. */
-const heapFlags = () => process.execArgv.filter((flag) => /^--max-(old|semi)-space-size=/.test(flag))
-/** Runs it as in a process with none of these flags; they did their work when the heap was made. */
-function withoutFlags(flags, run) {
-  if (flags.length === 0) return run()
-  const { setFlagsFromString } = require('node:v8')
-  for (const flag of flags) setFlagsFromString(flag.replace(/\d+$/, '0'))
-  try {
-    return run()
-  } finally {
-    for (const flag of flags) setFlagsFromString(flag)
-  }
-}
 const scriptOf = (code, filename, cachedData) =>
   new vm.Script(code, { filename, columnOffset: -HEAD.length, cachedData })
 
@@ -61,7 +66,7 @@ exports.compile = (bytes, filename) => {
   const behind = HEADER + bytes.readUInt32LE(0)
   const code = bytes.latin1Slice(HEADER, behind)
   const cache = bytes.subarray(behind, behind + bytes.readUInt32LE(4))
-  const script = withoutFlags(heapFlags(), () => scriptOf(code, filename, cache))
+  const script = scriptOf(code, filename, cache)
   return { script, rejected: script.cachedDataRejected === true }
 }
 exports.start = (module, require) => {
