@@ -41,6 +41,8 @@ export class OsHost implements Host {
   private readonly gate = new Router({ mandatory: true, ...NEVER_WAIT, ...BOUNDED })
   private readonly banks = new Map<string, Uint8Array>()
   private readonly children = new Map<number, ChildProcess>()
+  /** Of the living, by pid. */
+  private readonly startTimes = new Map<number, number>()
 
   constructor(options: OsHostOptions) {
     this.options = options
@@ -95,11 +97,13 @@ export class OsHost implements Host {
   private adopt(child: ChildProcess, token: string, heapWasFull: (signal: string | null) => boolean): number {
     const pid = child.pid ?? -1
     this.children.set(pid, child)
+    this.startTimes.set(pid, startTimeOf(pid))
     let over = false
     const end = (status: ExitStatus) => {
       if (over) return
       over = true
       this.children.delete(pid)
+      this.startTimes.delete(pid)
       this.options.onExit(token, status)
     }
     child.on('exit', (code, signal) => end({ code, signal, ...(heapWasFull(signal) && { heapIsFull: true }) }))
@@ -152,7 +156,7 @@ export class OsHost implements Host {
   }
   /** Written whole and renamed, so that the launcher never reads half of it. */
   living(processes: readonly { readonly name: string; readonly pid: number }[]): void {
-    const list = processes.map(({ name, pid }) => ({ name, pid, startTime: startTimeOf(pid) }))
+    const list = processes.map(({ name, pid }) => ({ name, pid, startTime: this.startTimes.get(pid) ?? 0 }))
     const path = join(this.options.run, 'pids.json')
     writeFileSync(`${path}.new`, JSON.stringify(list), { mode: 0o600 })
     renameSync(`${path}.new`, path)

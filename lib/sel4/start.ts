@@ -94,7 +94,7 @@ export function start(main: Main): void {
   void run(main, transport, ending).catch(broken)
 }
 async function run(main: Main, transport: ZeromqTransport, ending: Ending): Promise<void> {
-  await transport.open()
+  transport.open()
   const env: Environment = await connect({
     transport,
     clock: hostClock(),

@@ -51,8 +51,9 @@ export class ZeromqTransport implements ProcessTransport {
     this.gateSocket = new Dealer({ routingId: token, ...NEVER_WAIT, ...BOUNDED })
     this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...BOUNDED })
   }
-  async open(): Promise<void> {
-    await this.router.bind(this.address)
+  /** Bound at once: the other way starts the thread pool first, for which nothing else here has a use. */
+  open(): void {
+    this.router.bindSync(this.address)
     this.gateSocket.connect(gateOf(this.run))
   }
   gate(message: Buffer): void {

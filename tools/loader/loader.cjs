@@ -23,10 +23,14 @@ if (heapFlags.length > 0) {
 }
 /** node:v8 would first have some thirty modules compiled. Where Node no longer hands the binding out, that is the price. */
 function setter() {
+  const { noDeprecation } = process
+  process.noDeprecation = true
   try {
     return process.binding('v8')
   } catch {
     return require('node:v8')
+  } finally {
+    process.noDeprecation = noDeprecation
   }
 }
 

@@ -50,9 +50,11 @@ describe('image loader', function () {
   }
 
   it('runs the code as the module it stands for', () => {
-    const { stdout, stderr } = node(at('x.js'), 'a', 'b')
-    expect(stderr).equal('')
-    expect(JSON.parse(stdout)).deep.equal([at('x.js'), 'function', true, ['a', 'b']])
+    for (const flags of [[], ['--max-old-space-size=96']]) {
+      const { stdout, stderr } = node(...flags, at('x.js'), 'a', 'b')
+      expect(stderr).equal('')
+      expect(JSON.parse(stdout)).deep.equal([at('x.js'), 'function', true, ['a', 'b']])
+    }
   })
   it('gives V8 what was compiled, whatever the size of its heap', () => {
     expect(accepts()).equal(true)

@@ -5,20 +5,10 @@
  *   write16(at, offset, value)                       leaves the other half alone
  *   readBytes / writeBytes                           any range, for IRP_MN_READ_CONFIG and WRITE_CONFIG
  *
- * Address and data are two accesses: an access waits until the one before is done. [PCI] 3.2.2.3.2
+ * Address and data are two accesses that belong together [PCI] 3.2.2.3.2: they leave in one go, and ports keep the order in
+ * which they were touched. So nothing comes between them, and a hundred of such pairs may be under way at once.
  */
-import {
-  type DRIVER_OBJECT,
-  ExAcquireResourceExclusive,
-  type ERESOURCE,
-  ExInitializeResource,
-  ExReleaseResource,
-  type PORT_RANGE,
-  READ_PORT_ULONG,
-  WRITE_PORT_UCHAR,
-  WRITE_PORT_ULONG,
-  WRITE_PORT_USHORT,
-} from '#wdm'
+import { type PORT_RANGE, READ_PORT_ULONG, WRITE_PORT_UCHAR, WRITE_PORT_ULONG, WRITE_PORT_USHORT } from '#wdm'
 import { CONFIG_ADDRESS_ENABLE } from './hw.ts'
 
 export interface Address {
@@ -30,11 +20,9 @@ const DATA = 4
 
 export class ConfigAccess {
   private readonly ports: PORT_RANGE
-  private readonly lock: ERESOURCE
 
-  constructor(driver: DRIVER_OBJECT, ports: PORT_RANGE) {
+  constructor(ports: PORT_RANGE) {
     this.ports = ports
-    this.lock = ExInitializeResource(driver)
   }
 
   read32(at: Address, offset: number): Promise<number> {
@@ -66,12 +54,8 @@ export class ConfigAccess {
 
   private async selected<T>(at: Address, offset: number, access: () => Promise<T>): Promise<T> {
     const address = (at.bus << 16) | (at.device << 11) | (at.function << 8) | (offset & 0xfc)
-    await ExAcquireResourceExclusive(this.lock)
-    try {
-      await WRITE_PORT_ULONG(this.ports, 0, (CONFIG_ADDRESS_ENABLE | address) >>> 0)
-      return await access()
-    } finally {
-      ExReleaseResource(this.lock)
-    }
+    const select = WRITE_PORT_ULONG(this.ports, 0, (CONFIG_ADDRESS_ENABLE | address) >>> 0)
+    const [, result] = await Promise.all([select, access()])
+    return result
   }
 }

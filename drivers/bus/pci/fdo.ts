@@ -74,7 +74,7 @@ export class PciBus {
     const bus = resources.find((one): one is Resource<'BusNumber'> => one.kind === 'BusNumber')
     if (!ports || ports.Length < 8) throw new StatusError('STATUS_INVALID_PARAMETER', 'no configuration ports')
     this.bus = bus?.Start ?? 0
-    this.config ??= new ConfigAccess(this.device.DriverObject, await IoEnablePorts(this.device, ports))
+    this.config ??= new ConfigAccess(await IoEnablePorts(this.device, ports))
     await this.enumerate()
   }
 

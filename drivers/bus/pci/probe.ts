@@ -59,14 +59,16 @@ export interface Bar {
 }
 
 export async function scan(config: ConfigAccess, bus: number): Promise<readonly PciFunction[]> {
+  const devices = Array.from({ length: DEVICES }, (_, device) => functionsOf(config, bus, device))
+  return (await Promise.all(devices)).flat()
+}
+async function functionsOf(config: ConfigAccess, bus: number, device: number): Promise<PciFunction[]> {
   const found: PciFunction[] = []
-  for (let device = 0; device < DEVICES; device++) {
-    for (let number = 0; number < FUNCTIONS; number++) {
-      const at = { bus, device, function: number }
-      const { present, multiFunction } = await presence(config, at)
-      if (present) found.push(await describe(config, at))
-      if (number === 0 && !multiFunction) break
-    }
+  for (let number = 0; number < FUNCTIONS; number++) {
+    const at = { bus, device, function: number }
+    const { present, multiFunction } = await presence(config, at)
+    if (present) found.push(await describe(config, at))
+    if (number === 0 && !multiFunction) break
   }
   return found
 }
@@ -124,9 +126,11 @@ export async function sizes(config: ConfigAccess, at: Address, headerType: numbe
 async function sizeOf(config: ConfigAccess, at: Address, offset: number, lengths: readonly number[], index: number) {
   if (index > 0 && lengths[index - 1] > 0 && isWide(await config.read32(at, offset - 4))) return 0
   const value = await config.read32(at, offset)
-  await config.write32(at, offset, 0xffffffff)
-  const answer = await config.read32(at, offset)
-  await config.write32(at, offset, value)
+  const [, answer] = await Promise.all([
+    config.write32(at, offset, 0xffffffff),
+    config.read32(at, offset),
+    config.write32(at, offset, value),
+  ])
   const mask = value & BAR_IO ? BAR_IO_MASK : BAR_MEMORY_MASK
   const bits = (answer & mask) >>> 0
   // The lowest bit that can be written is the length; IO ranges are at most 64 KiB.
