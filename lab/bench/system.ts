@@ -30,7 +30,7 @@ export async function bootForBench(): Promise<BenchSystem> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-bench-'))
   const image = path.join(folder, 'disk.img')
   makeDiskImage(image, { tree: welcomeTree() })
-  const run = path.join(folder, 'run')
+  const run = fs.mkdtempSync(path.join(memoryRoot(), 'neptune-bench-'))
   const began = performance.now()
   const child = spawn(
     process.execPath,
@@ -43,7 +43,7 @@ export async function bootForBench(): Promise<BenchSystem> {
     child.stdin?.write('pwd\n')
     await output.until(/>pwd/, PATIENCE_MS)
   } catch (error) {
-    await end(child, folder)
+    await end(child, [folder, run])
     throw error
   }
   const bootMs = performance.now() - began
@@ -62,21 +62,30 @@ export async function bootForBench(): Promise<BenchSystem> {
       ...((await ps()) as Process[]).map(({ name, pid }) => ({ name, pid })),
     ],
     run,
-    end: () => end(child, folder),
+    end: () => end(child, [folder, run]),
   }
 }
 interface Process {
   readonly name: string
   readonly pid: number
 }
-async function end(child: ChildProcess, folder: string): Promise<void> {
+/** Where the launcher would make a run directory: banks are memory there, not files of a disk. */
+function memoryRoot(): string {
+  try {
+    fs.accessSync('/dev/shm', fs.constants.W_OK)
+    return '/dev/shm'
+  } catch {
+    return os.tmpdir()
+  }
+}
+async function end(child: ChildProcess, folders: readonly string[]): Promise<void> {
   const gone = new Promise((resolve) =>
     child.exitCode !== null || child.signalCode !== null ? resolve(0) : child.once('exit', resolve),
   )
   child.kill('SIGTERM')
   child.stdin?.end()
   await gone
-  fs.rmSync(folder, { recursive: true, force: true })
+  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true })
 }
 
 /** What the system has printed, from the last match on. */
