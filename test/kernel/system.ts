@@ -82,6 +82,9 @@ export class System {
   get pid(): number {
     return this.kernel.pid as number
   }
+  get isRunning(): boolean {
+    return this.kernel.exitCode === null && this.kernel.signalCode === null
+  }
   lines(name: string): LogLine[] {
     const path = join(this.run, 'log', `${name}.log`)
     if (!existsSync(path)) return []

@@ -1,0 +1,234 @@
+/**
+ * Where attacks are made: a kernel, a warden as its root task, two witnesses who call each other all the time, one hostile
+ * process at a time. Whatever the attack, the same is asked of the rest:
+ *
+ *   the hostile process    is ended or limited just as the attack says
+ *   the others' latency    median at most twice the baseline's throughout, 99th percentile again after a second
+ *   the witnesses          not one call failed, both are the processes they were, nothing reached the server without right
+ *   the kernel             lives, tells of its processes, passes its invariant checker, and holds no flood in memory
+ *
+ *   const arena = await Arena.open({ slowpath: false })
+ *   await arena.make(attack)      rejects with the sentence that says what went wrong
+ *   await arena.close()
+ */
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { System } from '../kernel/system.ts'
+import { scaled } from '../support/scale.ts'
+import type { Attack } from './attacks.ts'
+import { FLOOD } from './attacks.ts'
+import { isSteady, judge, type Sample, windows, WINDOW_MS } from './latency.ts'
+
+const IMAGES = ['warden', 'server', 'caller', 'hostile'] as const
+const source = (file: string, main: string): string =>
+  `import { start } from './lib/sel4/start.ts'\nimport { ${main} } from './test/hostility/${file}.ts'\nstart(${main})\n`
+const options = (socket: string, slowpath: boolean) => ({
+  images: {
+    warden: source('warden', 'warden'),
+    server: source('witness', 'server'),
+    caller: source('witness', 'caller'),
+    hostile: source('hostile', 'hostile'),
+  },
+  descriptions: Object.fromEntries(
+    IMAGES.map((name) => [`services/${name}/service.json`, { needs: { interfaces: ['ExecutiveServices'] } }]),
+  ),
+  launch: {
+    machine: 'pc',
+    slowpath,
+    banks: { test: { bytes: '32 MiB' } },
+    devices: {},
+    cables: {},
+    root: { image: 'warden', banks: ['test'], config: { socket, flood: scaled(FLOOD) } },
+    images: {
+      server: { image: 'server' },
+      caller: { image: 'caller' },
+      hostile: { image: 'hostile', limits: { capabilities: 300 } },
+    },
+  },
+})
+const BASELINE_MS = 4 * WINDOW_MS
+/** Time for a machine that others use as well to become steady. */
+const BASELINES = 40
+/** An attack is made again when there was no baseline on both of its sides: that is no measurement, and nothing is loosened for it. */
+const ATTEMPTS = 5
+const RECOVERY_MS = 1000
+const AFTER_MS = 2 * WINDOW_MS
+const PATIENCE_MS = 10_000
+const LOOK_MS = 10
+const MIB = 1024 * 1024
+/** What a kernel may have grown by: heap that nobody has collected yet. A flood held in memory is ten times as much. */
+const GROWTH_MAX = 48 * MIB
+
+const pause = (milliseconds: number): Promise<void> => new Promise((go) => setTimeout(go, milliseconds))
+const now = (): number => performance.timeOrigin + performance.now()
+
+interface Death {
+  readonly name: string
+  readonly cause: string
+  readonly detail: string
+}
+interface Said {
+  readonly from: string
+  readonly at: number
+  readonly death?: Death
+  readonly did?: string
+  readonly begins?: string
+  readonly outcome?: object
+  readonly failed?: string
+  readonly loot?: unknown
+}
+type Series = 'calls' | 'gate'
+interface Measured {
+  readonly steady: boolean
+  readonly wrong?: string
+}
+
+export class Arena {
+  private readonly system: System
+  private readonly listener: Server
+  private readonly sockets = new Map<string, Socket>()
+  private readonly samples: Record<Series, Sample[]> = { calls: [], gate: [] }
+  private said: Said[] = []
+  private pids: Record<string, number> = {}
+
+  private constructor(system: System, listener: Server) {
+    this.system = system
+    this.listener = listener
+  }
+  static async open({ slowpath }: { slowpath: boolean }): Promise<Arena> {
+    const path = join(tmpdir(), `nh-${process.pid}-${Math.round(performance.now())}`)
+    const listener = createServer()
+    await new Promise<void>((resolve) => listener.listen(path, resolve))
+    const arena = new Arena(await System.start(options(path, slowpath)), listener)
+    listener.on('connection', (socket) => arena.hear(socket))
+    await arena.wait(() => arena.samples.calls.length > 100, 'the witnesses call each other', 30_000)
+    arena.pids = arena.system.pids()
+    return arena
+  }
+  async close(): Promise<void> {
+    await this.system.stop()
+    this.listener.close()
+  }
+  private hear(socket: Socket): void {
+    socket.on('error', () => {})
+    createInterface({ input: socket }).on('line', (text) => {
+      const said = JSON.parse(text) as Said & { calls?: Sample[]; gate?: Sample[]; hello?: number }
+      if (said.hello) this.sockets.set(said.from, socket)
+      else if (said.calls) {
+        this.samples.calls.push(...said.calls)
+        this.samples.gate.push(...(said.gate ?? []))
+      } else this.said.push({ ...said, at: now() })
+    })
+  }
+  private async wait(condition: () => unknown, what: string, patience = PATIENCE_MS): Promise<void> {
+    for (const began = now(); !condition(); await pause(LOOK_MS)) {
+      if (!this.lives()) throw new Error(`the kernel died\n${this.system.stderr}\n${this.system.logs()}`)
+      if (now() - began > patience) throw new Error(`${what}: not within ${patience} ms\n${this.system.logs()}`)
+    }
+  }
+  private lives(): boolean {
+    return existsSync(`/proc/${this.system.pid}`) && this.system.isRunning
+  }
+  private order(op: string, more: object = {}): void {
+    this.sockets.get('warden')?.write(`${JSON.stringify({ op, ...more })}\n`)
+  }
+  private async obeyed(op: string, more: object = {}): Promise<void> {
+    this.order(op, more)
+    await this.wait(() => this.said.some(({ did }) => did === op), `the warden's ${op}`)
+  }
+
+  // ------------------------------------------------------------ one attack
+
+  async make(attack: Attack): Promise<void> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { steady, wrong } = await this.attempt(attack)
+      if (steady && wrong) throw new Error(`${attack.name}: ${wrong}`)
+      if (steady) return
+    }
+    throw new Error(`${attack.name}: no steady baseline in ${ATTEMPTS} attempts: this machine measures nothing now`)
+  }
+  private async attempt(attack: Attack): Promise<Measured> {
+    this.said = []
+    const before = await this.baseline()
+    const memory = rssOf(this.system.pid)
+    this.order('attack', { attack: attack.name })
+    await this.wait(() => this.one('begins'), 'the attack begins')
+    const began = this.one('begins')?.at ?? 0
+    await this.wait(() => this.one('death') || this.one('outcome'), 'its end', attack.patienceMs)
+    const over = this.one('death') ?? this.one('outcome')
+    this.checkOutcome(attack, over)
+    await this.checkKernel(memory)
+    const end = over?.at ?? 0
+    await this.sampled(end + RECOVERY_MS + AFTER_MS)
+    await this.withdraw()
+    this.checkOthers()
+    const again = await this.baseline()
+    return this.verdict(before, again, [began, end])
+  }
+  private one(what: 'begins' | 'death' | 'outcome'): Said | undefined {
+    return this.said.find((said) => said[what])
+  }
+  /** The samples of a second of peace. */
+  private async baseline(): Promise<number> {
+    for (let taken = 0; taken < BASELINES; taken++) {
+      const from = now()
+      await this.sampled(from + BASELINE_MS)
+      if (isSteady(windows(this.samples.calls, from, from + BASELINE_MS))) return from
+    }
+    throw new Error(`no steady second in ${BASELINES}: this machine measures nothing now`)
+  }
+  private async sampled(until: number): Promise<void> {
+    await pause(Math.max(0, until - now()))
+    const all = Object.values(this.samples)
+    await this.wait(() => all.every((samples) => (samples.at(-1)?.[0] ?? 0) > until), 'the witnesses go on')
+  }
+  private verdict(before: number, again: number, [began, end]: readonly [number, number]): Measured {
+    const recovered = end + RECOVERY_MS
+    for (const series of ['calls', 'gate'] as const) {
+      const of = (from: number, until: number) => windows(this.samples[series], from, until)
+      const baseline = of(before, before + BASELINE_MS)
+      const later = of(again, again + BASELINE_MS)
+      const steady = isSteady([...baseline, ...later])
+      const during = of(began, Math.max(end, began + WINDOW_MS))
+      const wrong = judge(baseline, during, of(recovered, recovered + AFTER_MS))
+      if (!steady && series === 'calls') return { steady }
+      if (wrong) return { steady, wrong: `${series}: ${wrong}` }
+    }
+    return { steady: true }
+  }
+  private checkOutcome({ name, expected }: Attack, over: Said | undefined): void {
+    const { death, outcome } = over ?? {}
+    const asSaid =
+      'death' in expected
+        ? death?.name === 'hostile' && death.cause === expected.death.cause && expected.death.detail.test(death.detail)
+        : JSON.stringify(outcome) === JSON.stringify(expected.limited)
+    if (!asSaid) throw new Error(`${name}: it came to ${JSON.stringify(death ?? outcome)}\n${this.system.logs()}`)
+  }
+  private async checkKernel(memory: number): Promise<void> {
+    const ps = (await this.system.control({ op: 'ps' })) as { name: string }[]
+    if (!ps.some(({ name }) => name === 'warden')) throw new Error(`ps shows ${JSON.stringify(ps)}`)
+    const grown = rssOf(this.system.pid) - memory
+    if (grown > GROWTH_MAX) throw new Error(`the kernel has grown by ${Math.round(grown / MIB)} MiB`)
+  }
+  /** The hostile process goes, if it has not, and all it was given. */
+  private async withdraw(): Promise<void> {
+    if (!this.one('death')) {
+      this.order('kill')
+      await this.wait(() => this.one('death'), 'its death')
+    }
+    await this.obeyed('clean')
+  }
+  private checkOthers(): void {
+    const wrongs = this.said.filter(({ failed, loot }) => failed !== undefined || loot !== undefined)
+    if (wrongs.length > 0)
+      throw new Error(`the witnesses say ${JSON.stringify(wrongs.slice(0, 3))}\n${this.system.logs()}`)
+    const pids = this.system.pids()
+    for (const name of ['warden', 'server', 'caller'])
+      if (pids[name] !== this.pids[name]) throw new Error(`${name} is another process now\n${this.system.logs()}`)
+  }
+}
+const rssOf = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
