@@ -9,6 +9,7 @@
  *
  *   const arena = await Arena.open({ slowpath: false })
  *   await arena.make(attack)      rejects with the sentence that says what went wrong
+ *   await arena.measure(attack)   the same, and what the others' latency was meanwhile
  *   await arena.close()
  */
 import { existsSync, readFileSync } from 'node:fs'
@@ -16,11 +17,12 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Findings } from '../../kernel/invariants/index.ts'
 import { System } from '../kernel/system.ts'
 import { scaled } from '../support/scale.ts'
 import type { Attack } from './attacks.ts'
 import { FLOOD } from './attacks.ts'
-import { isSteady, judge, type Sample, windows, WINDOW_MS } from './latency.ts'
+import { isSteady, judge, type Sample, type Window, WINDOW_MS, windows } from './latency.ts'
 
 const IMAGES = ['warden', 'server', 'caller', 'hostile'] as const
 const source = (file: string, main: string): string =>
@@ -50,14 +52,17 @@ const options = (socket: string, slowpath: boolean) => ({
   },
 })
 const BASELINE_MS = 4 * WINDOW_MS
-/** Time for a machine that others use as well to become steady. */
-const BASELINES = 40
-/** An attack is made again when there was no baseline on both of its sides: that is no measurement, and nothing is loosened for it. */
-const ATTEMPTS = 5
+/**
+ * How often a steady second is looked for, and how often an attack is made again because there was none on both of its sides:
+ * that is no measurement, and nothing is loosened for it.
+ */
+const BASELINES = scaled(60, 12)
+const ATTEMPTS = scaled(6, 2)
 const RECOVERY_MS = 1000
 const AFTER_MS = 2 * WINDOW_MS
 const PATIENCE_MS = 10_000
 const LOOK_MS = 10
+const LOOKS = 200
 const MIB = 1024 * 1024
 /** What a kernel may have grown by: heap that nobody has collected yet. A flood held in memory is ten times as much. */
 const GROWTH_MAX = 48 * MIB
@@ -81,10 +86,9 @@ interface Said {
   readonly loot?: unknown
 }
 type Series = 'calls' | 'gate'
-interface Measured {
-  readonly steady: boolean
-  readonly wrong?: string
-}
+const SERIES: readonly Series[] = ['calls', 'gate']
+/** `unsteady`: the machine did too much else for anything to be measured. */
+export type Latency = 'unsteady' | 'undisturbed' | { readonly wrong: string }
 
 export class Arena {
   private readonly system: System
@@ -142,62 +146,68 @@ export class Arena {
 
   // ------------------------------------------------------------ one attack
 
+  /** Rejects with the sentence that says what came of it, when that is not what should. */
   async make(attack: Attack): Promise<void> {
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { steady, wrong } = await this.attempt(attack)
-      if (steady && wrong) throw new Error(`${attack.name}: ${wrong}`)
-      if (steady) return
-    }
-    throw new Error(`${attack.name}: no steady baseline in ${ATTEMPTS} attempts: this machine measures nothing now`)
+    await this.attempt(attack)
+    await this.withdraw()
   }
-  private async attempt(attack: Attack): Promise<Measured> {
+  /** The same between two baselines. */
+  async measure(attack: Attack): Promise<Latency> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const before = await this.baseline()
+      if (before === undefined) continue
+      const phases = await this.attempt(attack)
+      await this.sampled(phases.end + RECOVERY_MS + AFTER_MS)
+      await this.withdraw()
+      const again = await this.baseline()
+      const latency = again === undefined ? 'unsteady' : this.verdict({ ...phases, before, again })
+      if (latency !== 'unsteady') return latency
+    }
+    return 'unsteady'
+  }
+  private async attempt(attack: Attack): Promise<{ began: number; end: number }> {
     this.said = []
-    const before = await this.baseline()
     const memory = rssOf(this.system.pid)
     this.order('attack', { attack: attack.name })
-    await this.wait(() => this.one('begins'), 'the attack begins')
+    await this.wait(() => this.one('begins') || this.one('death'), 'the attack begins')
     const began = this.one('begins')?.at ?? 0
     await this.wait(() => this.one('death') || this.one('outcome'), 'its end', attack.patienceMs)
     const over = this.one('death') ?? this.one('outcome')
     this.checkOutcome(attack, over)
-    await this.checkKernel(memory)
-    const end = over?.at ?? 0
-    await this.sampled(end + RECOVERY_MS + AFTER_MS)
-    await this.withdraw()
-    this.checkOthers()
-    const again = await this.baseline()
-    return this.verdict(before, again, [began, end])
+    await this.checkKernel(attack, memory)
+    return { began, end: over?.at ?? 0 }
   }
   private one(what: 'begins' | 'death' | 'outcome'): Said | undefined {
     return this.said.find((said) => said[what])
   }
-  /** The samples of a second of peace. */
-  private async baseline(): Promise<number> {
+  /** When a second of peace began. */
+  private async baseline(): Promise<number | undefined> {
     for (let taken = 0; taken < BASELINES; taken++) {
       const from = now()
       await this.sampled(from + BASELINE_MS)
-      if (isSteady(windows(this.samples.calls, from, from + BASELINE_MS))) return from
+      if (SERIES.every((series) => isSteady(this.windows(series, from, BASELINE_MS)))) return from
     }
-    throw new Error(`no steady second in ${BASELINES}: this machine measures nothing now`)
+    return undefined
+  }
+  private windows(series: Series, from: number, length: number): Window[] {
+    return windows(this.samples[series], from, from + length)
   }
   private async sampled(until: number): Promise<void> {
     await pause(Math.max(0, until - now()))
     const all = Object.values(this.samples)
     await this.wait(() => all.every((samples) => (samples.at(-1)?.[0] ?? 0) > until), 'the witnesses go on')
   }
-  private verdict(before: number, again: number, [began, end]: readonly [number, number]): Measured {
-    const recovered = end + RECOVERY_MS
-    for (const series of ['calls', 'gate'] as const) {
-      const of = (from: number, until: number) => windows(this.samples[series], from, until)
-      const baseline = of(before, before + BASELINE_MS)
-      const later = of(again, again + BASELINE_MS)
-      const steady = isSteady([...baseline, ...later])
-      const during = of(began, Math.max(end, began + WINDOW_MS))
-      const wrong = judge(baseline, during, of(recovered, recovered + AFTER_MS))
-      if (!steady && series === 'calls') return { steady }
-      if (wrong) return { steady, wrong: `${series}: ${wrong}` }
-    }
-    return { steady: true }
+  private verdict(at: { before: number; began: number; end: number; again: number }): Latency {
+    const wrongs = SERIES.map((series): Latency | undefined => {
+      const baseline = this.windows(series, at.before, BASELINE_MS)
+      if (!isSteady([...baseline, ...this.windows(series, at.again, BASELINE_MS)])) return 'unsteady'
+      const during = this.windows(series, at.began, Math.max(at.end - at.began, WINDOW_MS))
+      const after = this.windows(series, at.end + RECOVERY_MS, AFTER_MS)
+      const wrong = judge(baseline, during, after)
+      return wrong === undefined ? undefined : { wrong: `${series}: ${wrong}` }
+    })
+    if (wrongs.includes('unsteady')) return 'unsteady'
+    return wrongs.find((wrong) => wrong !== undefined) ?? 'undisturbed'
   }
   private checkOutcome({ name, expected }: Attack, over: Said | undefined): void {
     const { death, outcome } = over ?? {}
@@ -207,9 +217,10 @@ export class Arena {
         : JSON.stringify(outcome) === JSON.stringify(expected.limited)
     if (!asSaid) throw new Error(`${name}: it came to ${JSON.stringify(death ?? outcome)}\n${this.system.logs()}`)
   }
-  private async checkKernel(memory: number): Promise<void> {
+  private async checkKernel({ traced }: Attack, memory: number): Promise<void> {
     const ps = (await this.system.control({ op: 'ps' })) as { name: string }[]
     if (!ps.some(({ name }) => name === 'warden')) throw new Error(`ps shows ${JSON.stringify(ps)}`)
+    if (traced) await this.system.control({ op: 'trace', ms: 1 })
     const grown = rssOf(this.system.pid) - memory
     if (grown > GROWTH_MAX) throw new Error(`the kernel has grown by ${Math.round(grown / MIB)} MiB`)
   }
@@ -220,6 +231,18 @@ export class Arena {
       await this.wait(() => this.one('death'), 'its death')
     }
     await this.obeyed('clean')
+    this.checkOthers()
+    await this.checkInvariants()
+  }
+  /** What holds only at rest is judged at rest. */
+  private async checkInvariants(): Promise<void> {
+    let found: Findings = { quiet: false, broken: [] }
+    for (let looks = 0; !found.quiet && looks < LOOKS; looks++) {
+      found = (await this.system.control({ op: 'check' })) as Findings
+      if (found.broken.length) throw new Error(`invariants: ${found.broken.join('; ')}`)
+      await pause(LOOK_MS)
+    }
+    if (!found.quiet) throw new Error('the kernel never comes to rest')
   }
   private checkOthers(): void {
     const wrongs = this.said.filter(({ failed, loot }) => failed !== undefined || loot !== undefined)

@@ -25,6 +25,10 @@ export interface Attack {
     | { readonly limited: object }
   /** Milliseconds it may take until it has come to that, when more than a few seconds. */
   readonly patienceMs?: number
+  /** It takes what it can of the machine: the others' latency is measured at every scale. */
+  readonly loud?: true
+  /** Somebody watches meanwhile: `neptune trace`. */
+  readonly traced?: true
 }
 const OWN = seL4_CapInitThreadCNode
 const HEADER = 40
@@ -157,7 +161,7 @@ const malformed: Attack[] = Object.entries(BODIES).flatMap(([what, body]) => [
         await pause(SOON_MS)
       }
     },
-    expected: { death: { cause: 'fault', detail: /^malformed message$/ } },
+    expected: { death: { cause: 'fault', detail: /^malformed message to the kernel$/ } },
   },
 ])
 const toTheRoot: Attack = {
@@ -173,9 +177,9 @@ const shortAtTheGate: Attack[] = (['CALL', 'SEND', 'REPLY', 'CREDIT', 'PORT_IN',
   (kind) => ({
     name: `less than a header, as a ${kind}, at the gate`,
     async run(hostile) {
-      for (const length of SHORT.slice(1)) hostile.gate(Buffer.alloc(length, 0).fill(KIND[kind], 0, 1))
+      for (const length of SHORT.slice(1)) hostile.gate(Buffer.alloc(length, KIND[kind]))
     },
-    expected: { death: { cause: 'fault', detail: /^malformed message/ } },
+    expected: { death: { cause: 'fault', detail: /^malformed message to the kernel$/ } },
   }),
 )
 const shortAnswers: Attack = {
@@ -187,7 +191,7 @@ const shortAnswers: Attack = {
     transport.answer = (identity, message) => {
       for (const kind of [KIND.REPLY, KIND.CREDIT, KIND.CALL])
         for (const length of SHORT) {
-          answer(identity, Buffer.alloc(length).fill(kind, 0, 1))
+          answer(identity, Buffer.alloc(length, kind))
           sent++
         }
       answer(identity, message)
@@ -393,16 +397,26 @@ const portAlongSession: Attack = {
 /** As fast as it can, and as the issue counts them; a turn of the loop between, so that it hears of nothing too late. */
 export const FLOOD = 1_000_000
 const TURN = 500
+const AGAIN = encode(KIND.INVOKE, 0, OP.yield, 0, 1, null)
+const deafFlood: Attack = {
+  name: 'a million messages at the gate, without a look at the answers',
+  async run(hostile) {
+    for (let sent = 0; sent < FLOOD; sent++) hostile.gate(Buffer.from(AGAIN))
+  },
+  expected: { death: { cause: 'limit', detail: /^requests: more than \d+ without listening to an answer$/ } },
+  loud: true,
+}
 const floodAtTheGate: Attack = {
   name: 'a million messages at the gate',
   async run(hostile) {
-    const message = encode(KIND.INVOKE, 0, OP.yield, 0, 1, null)
-    for (let sent = 0; sent < FLOOD; sent++) {
-      hostile.gate(Buffer.from(message))
-      if (sent % TURN === 0) await new Promise(setImmediate)
-    }
+    const { sel4 } = hostile
+    const count = Number(hostile.env.config.flood)
+    for (let sent = 0; sent < count; sent += TURN) await Promise.all(Array.from({ length: TURN }, () => sel4.Yield()))
+    return { all: true }
   },
-  expected: { death: { cause: 'limit', detail: /requests to the kernel in a second/ } },
+  expected: { limited: { all: true } },
+  patienceMs: 120_000,
+  loud: true,
 }
 const floodAtTheRoot: Attack = {
   name: 'a million messages to the root task',
@@ -415,6 +429,7 @@ const floodAtTheRoot: Attack = {
     }
   },
   expected: { death: { cause: 'fault', detail: /^more messages than credits to warden$/ } },
+  loud: true,
 }
 const floodAtServer = (name: string, kind: number, session: (own: number) => number): Attack => ({
   name,
@@ -430,6 +445,7 @@ const floodAtServer = (name: string, kind: number, session: (own: number) => num
   },
   expected: { limited: { all: true } },
   patienceMs: 120_000,
+  loud: true,
 })
 const neverReplies: Attack = {
   name: 'never replying',
@@ -493,6 +509,7 @@ const spins: Attack = {
   },
   expected: { death: { cause: 'lease', detail: /^it hung$/ } },
   patienceMs: 30_000,
+  loud: true,
 }
 
 // ------------------------------------------------------------ lies
@@ -561,6 +578,7 @@ const liesToTheKernel: Attack = {
     return { silent: asked === 0 }
   },
   expected: { limited: { silent: true } },
+  traced: true,
 }
 const secondBirth: Attack = {
   name: 'a second birth',
@@ -582,7 +600,7 @@ export const ATTACKS: readonly Attack[] = [
   guessedSessions,
   replayed,
   noCapability,
-  gateIdentity("another's gate identity, guessed", () => ['0'.repeat(32), 'f'.repeat(32), 'panel', '']),
+  gateIdentity("another's gate identity, guessed", () => ['0'.repeat(32), 'f'.repeat(32), 'panel', 'warden']),
   gateIdentity("another's very gate identity", (hostile) =>
     ['warden', 'server', 'caller'].map((name) => hostile.tokenOf(name)),
   ),
@@ -595,6 +613,7 @@ export const ATTACKS: readonly Attack[] = [
   writesReadOnlyView,
   portByInstruction,
   portAlongSession,
+  deafFlood,
   floodAtTheGate,
   floodAtTheRoot,
   floodAtServer('a million messages to a server', KIND.CALL, (own) => own),

@@ -19,9 +19,9 @@ export const WINDOW_MS = 250
 const WORST_RATIO = 2
 /**
  * A baseline whose windows differ more than this among themselves was not measured on a machine that did what it does
- * now: it is no baseline, and is taken again.
+ * now: it is no baseline, and is taken again. The 99th percentiles of a few hundred samples differ more than their medians do.
  */
-const STEADY_RATIO = 1.5
+const STEADY_RATIO = { median: 1.5, p99: 2 } as const
 
 export function windows(samples: readonly Sample[], from: number, until: number): Window[] {
   const made: Window[] = []
@@ -41,10 +41,11 @@ export const middle = (of: readonly Window[], what: 'median' | 'p99'): number =>
     of.map((window) => window[what]),
     0.5,
   )
-export function isSteady(baseline: readonly Window[]): boolean {
-  const medians = baseline.map(({ median }) => median)
-  return Math.max(...medians) <= STEADY_RATIO * Math.min(...medians)
-}
+export const isSteady = (baseline: readonly Window[]): boolean =>
+  (['median', 'p99'] as const).every((what) => {
+    const values = baseline.map((window) => window[what])
+    return Math.max(...values) <= STEADY_RATIO[what] * Math.min(...values)
+  })
 export function judge(
   baseline: readonly Window[],
   during: readonly Window[],
