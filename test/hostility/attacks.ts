@@ -14,7 +14,7 @@ import { Dealer } from 'zeromq'
 import type { CPtr, Environment } from '../../lib/sel4/api.ts'
 import type { Route, Runtime } from '../../lib/sel4/runtime.ts'
 import type { Libsel4 } from '../../lib/sel4/threads.ts'
-import { ASK, encode, FLAG, flagsOf, KIND, OFFENCE, OP } from '../../lib/sel4/wire.ts'
+import { ASK, encode, FLAG, flagsOf, KIND, OFFENCE, OP, sequenceOf } from '../../lib/sel4/wire.ts'
 import { DEPTH, LABEL, type Line, SLOT } from './line.ts'
 
 export interface Attack {
@@ -552,6 +552,22 @@ const falseCredits: Attack = {
   },
   expected: { limited: { still: 'worked' } },
 }
+const answersOthersCalls: Attack = {
+  name: "answers to its caller's calls of others",
+  async run(hostile) {
+    const { transport } = hostile.runtime
+    const answer = transport.answer.bind(transport)
+    transport.answer = (identity, message) => {
+      const last = sequenceOf(message)
+      for (let sequence = last; sequence < last + 300; sequence++)
+        answer(identity, encode(KIND.REPLY, 0, 0, 1, sequence, 'a lie'))
+      for (let session = 0; session < 20; session++) answer(identity, encode(KIND.CREDIT, 0, 1000, session, 0, null))
+    }
+    for (let i = 0; i < 20; i++) await hostile.serveOnce()
+    return {}
+  },
+  expected: { limited: {} },
+}
 const answersForOthers: Attack = {
   name: "answers to others' calls, at the gate",
   async run(hostile) {
@@ -632,6 +648,7 @@ export const ATTACKS: readonly Attack[] = [
   ),
   accuses('accusing its callers of overdrawing', OFFENCE.credits, encode(KIND.CALL, 0, 0, 0, 0, null)),
   falseCredits,
+  answersOthersCalls,
   answersForOthers,
   liesToTheKernel,
   secondBirth,

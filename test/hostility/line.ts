@@ -23,6 +23,8 @@ export const SLOT = {
 } as const
 /** Addresses in a CSpace as CNode methods take them. */
 export const DEPTH = 32
+/** The witness is told apart from the hostile process by its badge. */
+export const BADGE = { witness: 5, hostile: 9 } as const
 /** Labels of calls to the honest server. */
 export const LABEL = {
   echo: 1,

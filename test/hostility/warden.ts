@@ -4,15 +4,12 @@
  */
 import { OBJECT_TYPE, type ObjectType, RIGHTS, seL4_CapInitThreadCNode } from '#contracts/sel4'
 import type { Child, CPtr, Environment, Main } from '../../lib/sel4/api.ts'
-import { DEPTH, type Line, lineToTest, SLOT } from './line.ts'
+import { BADGE, DEPTH, type Line, lineToTest, SLOT } from './line.ts'
 
 const OWN = seL4_CapInitThreadCNode
 /** All that one attack is given is made of this: 2 MiB. */
 const POOL_BITS = 21
 const MEMORY_BITS = 19
-/** The witness is told apart from the hostile process by its badge. */
-const BADGE = { witness: 5, hostile: 9 } as const
-
 export const warden: Main = async (env) => {
   const line = await lineToTest(env)
   const warden = new Warden(env, line)

@@ -4,7 +4,7 @@
  * nothing of that.
  */
 import type { Environment, Main } from '../../lib/sel4/api.ts'
-import { LABEL, type Line, lineToTest, SLOT } from './line.ts'
+import { BADGE, LABEL, type Line, lineToTest, SLOT } from './line.ts'
 
 /** Between two calls: often enough for a window of a quarter of a second, and both processes mostly idle. */
 const PACE_MS = 1
@@ -42,7 +42,7 @@ export const caller: Main = async (env) => {
   const calls = new Series()
   const gate = new Series()
   const series: [Series, number, () => Promise<unknown>][] = [
-    [calls, PACE_MS, () => env.sel4.call(SLOT.server, LABEL.echo, 'a word')],
+    [calls, PACE_MS, () => ask(env)],
     [gate, GATE_PACE_MS, () => env.libsel4.Yield()],
   ]
   for (const [which, pace, turn] of series) void repeat(env, line, pace, () => which.take(turn))
@@ -51,6 +51,11 @@ export const caller: Main = async (env) => {
     await env.clock.sleep(TELL_MS)
     line.say({ calls: calls.taken(), gate: gate.taken() })
   }
+}
+/** The server's answer is the badge it sees: nobody else's answer is. */
+async function ask({ sel4 }: Environment): Promise<void> {
+  const { body } = await sel4.call(SLOT.server, LABEL.echo, 'a word')
+  if (body !== BADGE.witness) throw new Error(`somebody answered ${JSON.stringify(body)}`)
 }
 async function repeat({ clock }: Environment, line: Line, pace: number, turn: () => Promise<unknown>): Promise<void> {
   for (;;) {
