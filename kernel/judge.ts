@@ -18,6 +18,7 @@ export interface Accusation {
   readonly raw: unknown
 }
 export function judge(kernel: Kernel, reporter: Process, { session: id, offence, raw }: Accusation): void {
+  if (offence === OFFENCE.stranger) return stranger(kernel, reporter, raw)
   const session = kernel.sessions.get(id)
   if (!session?.receivers.includes(reporter) || kernel.interposer.corrupts(session)) return
   const { sender, cap } = session
@@ -26,9 +27,19 @@ export function judge(kernel: Kernel, reporter: Process, { session: id, offence,
   const closed = kernel.sessions.close(session, false)
   const { object } = cap
   if (object instanceof Irq) void closed.then(() => object.suspect())
-  const isBelieved = reporter.init.cspace.at(CapProcessControl)?.object.type === 'ProcessControl'
-  const guilt = isBelieved ? verdict(offence, raw) : undefined
+  const guilt = isBelieved(reporter) ? verdict(offence, raw) : undefined
   if (guilt) kernel.end(sender, 'fault', `${guilt} to ${reporter.name}`)
+}
+const isBelieved = ({ init }: Process): boolean => init.cspace.at(CapProcessControl)?.object.type === 'ProcessControl'
+/** Somebody sends along no session: the identity is one of ours, or nobody's. */
+function stranger(kernel: Kernel, reporter: Process, raw: unknown): void {
+  if (!(raw instanceof Uint8Array)) return
+  const identity = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('latin1')
+  for (const sender of kernel.processes.values())
+    if (sender.identities.get(reporter.init.token) === identity) {
+      kernel.host.log('warn', `${sender.name} sends to ${reporter.name} along no session`)
+      if (isBelieved(reporter)) kernel.end(sender, 'fault', `messages along no session to ${reporter.name}`)
+    }
 }
 function verdict(offence: number, raw: unknown): string | undefined {
   if (offence === OFFENCE.credits) return 'more messages than credits'

@@ -8,7 +8,9 @@
  */
 import { ASK, encode, FLAG, KIND, labelOf, sequenceOf, sessionOf, setLabel } from '../lib/sel4/wire.ts'
 import { SEL4_ERROR } from '../lib/sel4/api.ts'
+import { DeviceFrame } from './frame.ts'
 import type { Interposer } from './interposer.ts'
+import { IoPort } from './ioport.ts'
 import type { Process } from './process.ts'
 import type { Session, SessionTable } from './session.ts'
 
@@ -35,6 +37,7 @@ export class Relay {
       return this.back(session ?? this.sessions.drained(sessionOf(message)), from, message)
     if (!session) return this.refuse(from, message)
     if (!session.slow || session.sender !== from) return this.host.faulted(from, 'a session that is not its own')
+    if (!KINDS[targetOf(session)].has(kind)) return this.host.faulted(from, 'not what the session is for')
     if (kind === KIND.FENCE) return void this.fence(session, sequenceOf(message))
     if (kind === KIND.DOORBELL) return this.ring(session, message)
     if (++session.outstanding > session.window) return this.host.faulted(from, 'more messages than credits')
@@ -81,6 +84,14 @@ export class Relay {
   }
 }
 
+const targetOf = ({ cap: { object } }: Session): keyof typeof KINDS =>
+  object instanceof IoPort ? 'port' : object instanceof DeviceFrame ? 'mmio' : 'endpoint'
+/** What may go along a session, by what it leads to. */
+const KINDS = {
+  endpoint: new Set<number>([KIND.CALL, KIND.SEND, KIND.NBSEND, KIND.FENCE, KIND.CANCEL]),
+  port: new Set<number>([KIND.PORT_IN, KIND.PORT_OUT, KIND.FENCE]),
+  mmio: new Set<number>([KIND.MMIO_READ, KIND.DOORBELL, KIND.FENCE]),
+}
 function leastLoaded(session: Session): Process {
   if (session.receivers.length === 1) return session.receivers[0]
   const load = (receiver: Process) => [...session.unanswered.values()].filter((other) => other === receiver).length

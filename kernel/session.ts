@@ -94,6 +94,9 @@ export class SessionTable {
       const receivers = await receiversOf(cap, meets ? sender : undefined)
       if (path.some(isGone)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
       if (!sender.alive) throw new Sel4Error('seL4_IllegalOperation', 'the sender is dead')
+      // One for each capability is what a runtime needs; each costs its receiver memory, too.
+      if (sender.sessionsOut.size >= sender.init.limits.capabilities)
+        throw new Sel4Error('seL4_NotEnoughMemory', 'as many sessions as it may have capabilities')
       if (!receivers.every((receiver) => receiver.state === 'running' && receives(cap.object, receiver))) continue
       const session = this.make(path, sender, receivers)
       const info = sessionInfo(session, this.identity(session))

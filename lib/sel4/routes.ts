@@ -5,7 +5,7 @@
  *   withdraw(thread)         what a suspended thread has under way to other threads is taken back, confirmed
  *   move(sessions)           the kernel wants these sessions opened anew, perhaps by another way: nothing overtakes
  *   closed(sessions, …)      the kernel: these are no more
- *   onLink(link, message)    an answer, or credits
+ *   onGate(message)          the kernel passes on an answer, or credits
  *
  * A session carries a window of credits: a call holds one until its answer, a send until the receiver gives it back. A
  * thread's Send to another thread is answered when it is taken. Routes are a thread's own: its CSpace gives addresses
@@ -21,6 +21,7 @@ import {
   encode,
   FLAG,
   flagsOf,
+  HEADER_BYTES,
   isSound,
   KIND,
   labelOf,
@@ -246,7 +247,9 @@ export class Routes {
     if (!address) return this.kernelLink
     const known = this.links.get(address)
     if (known) return known
-    const link: Link = { peer: this.runtime.transport.connect(address, identity, (message) => this.onLink(message)) }
+    const link: Link = {
+      peer: this.runtime.transport.connect(address, identity, (message) => this.onLink(link, message)),
+    }
     this.links.set(address, link)
     return link
   }
@@ -275,14 +278,19 @@ export class Routes {
 
   // ------------------------------------------------------------ answers
 
-  onLink(message: Buffer): void {
+  onGate(message: Buffer): void {
+    this.onLink(this.kernelLink, message)
+  }
+  /** Who answers is who was asked: a peer can say nothing of what is under way to another. */
+  private onLink(link: Link, message: Buffer): void {
+    if (message.length < HEADER_BYTES) return
     const { counters } = this.runtime
     counters.received++
     counters.bytesReceived += message.length
-    if (message[0] === KIND.CREDIT) return this.credited(message)
+    if (message[0] === KIND.CREDIT) return this.credited(link, message)
     if (message[0] !== KIND.REPLY) return
     const pending = this.pending.get(sequenceOf(message))
-    if (!pending) return
+    if (pending?.link !== link) return
     this.forget(pending)
     this.settle(pending, message)
   }
@@ -299,10 +307,10 @@ export class Routes {
     if (flagsOf(message) & FLAG.ERROR) pending.reject(sel4Error(labelOf(message), body))
     else pending.resolve({ label: labelOf(message), body })
   }
-  private credited(message: Buffer): void {
+  private credited(link: Link, message: Buffer): void {
     const session = sessionOf(message)
     for (const route of this.routes.values())
-      if (route.session === session && route.info) {
+      if (route.session === session && route.info && route.link === link) {
         route.credits = Math.min(route.credits + labelOf(message), route.info.window)
         this.pump(route)
       }

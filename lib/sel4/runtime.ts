@@ -117,7 +117,7 @@ export class Runtime implements Sel4 {
   onGate(message: Buffer): void {
     const kind = message[0]
     if (ALONG_SESSIONS.has(kind)) return this.sessions.incoming(undefined, message)
-    if (kind === KIND.REPLY || kind === KIND.CREDIT) return this.routes.onLink(message)
+    if (kind === KIND.REPLY || kind === KIND.CREDIT) return this.routes.onGate(message)
     if (kind === KIND.NOTIFY) return this.signals.notified(message)
     if (kind === KIND.RESULT) return this.result(message)
     if (kind === KIND.PING) return this.tell(KIND.PONG, 0, 0, null)

@@ -6,7 +6,8 @@
  *   recv, serve, reply     a server's side
  *   fault(session, bytes)  a message that could not be accepted: reported, never judged here
  *
- * Refuses what the kernel did not announce. Whoever waits for an answer gets one, be it that the message was refused.
+ * Refuses what the kernel did not announce. Whoever waits for an answer gets one, be it that the message was refused; but
+ * nobody can wait for more than a window of them, and what comes beyond it, or from nowhere, is dropped without a word.
  */
 import { MalformedError } from '#contracts/field'
 import type { Handlers, Interface } from '#contracts/interface'
@@ -38,6 +39,13 @@ import {
 /** Closed sessions remembered, so that messages already under way are refused and not taken for a lie. */
 const TOMBSTONES_MAX = 4096
 
+/** Peers remembered that sent along no session of theirs. */
+const STRANGERS_MAX = 4096
+/** A window of calls may be under way when a session ends, and a word about each of them. */
+const LATE_WINDOWS = 2
+/** One whose session was forgotten here may have sent a window of messages. */
+const STRANGER_PATIENCE = 256
+
 /** Somebody else's session to us. */
 export interface InSession {
   readonly info: SessionInfo
@@ -46,6 +54,10 @@ export interface InSession {
   outstanding: number
   /** Sends taken since the last CREDIT. */
   taken: number
+  /** Messages answered although they came too late, or were too many. */
+  late: number
+  /** The kernel has been told of an offence: once is enough. */
+  accused: boolean
   readonly inbox?: Inbox
 }
 class Inbox {
@@ -75,6 +87,8 @@ export class Sessions {
   private readonly meetings: Meetings
   private readonly sessions = new Map<number, InSession>()
   private readonly tombstones = new Map<number, InSession>()
+  /** By identity: messages along no session. */
+  private readonly strangers = new Map<string, number>()
   private readonly inboxes = new Map<number, Inbox>()
   private readonly bound = new Map<CPtr, Promise<Inbox>>()
 
@@ -98,7 +112,8 @@ export class Sessions {
     const inbox = info.target === 'endpoint' && !info.meets ? this.inboxOf(info.object) : undefined
     this.deviceOpened?.(info)
     const identity = Buffer.from(info.identity)
-    this.sessions.set(info.session, { info, identity, outstanding: 0, taken: 0, inbox })
+    const session = { info, identity, outstanding: 0, taken: 0, late: 0, accused: false, inbox }
+    this.sessions.set(info.session, session)
     return null
   }
   close(ids: number[]): null {
@@ -147,7 +162,7 @@ export class Sessions {
     const { counters } = this.runtime
     counters.received++
     counters.bytesReceived += message.length
-    if (message.length <= HEADER_BYTES) return this.fault(0, message)
+    if (message.length <= HEADER_BYTES) return this.unknown(identity)
     const session = this.sessions.get(sessionOf(message))
     if (!session || !isFrom(session, identity)) return this.stranger(identity, message)
     if (!isSound(message)) return this.malformed(session, message)
@@ -184,23 +199,42 @@ export class Sessions {
   }
   /** Well-formed, but not what this session is for: answered, so that nobody waits, and reported. */
   reject(session: InSession, message: Buffer, offence: number = OFFENCE.message): void {
-    if (expectsAnswer(message))
-      this.answerSession(session, FLAG.ERROR, SEL4_ERROR.seL4_IllegalOperation, sequenceOf(message), null)
-    this.fault(session.info.session, message, offence)
+    this.refuseLate(session, message, SEL4_ERROR.seL4_IllegalOperation)
+    session.outstanding--
+    this.accuse(session, message, offence)
   }
   private malformed(session: InSession, message: Buffer): void {
-    const { seL4_TruncatedMessage } = SEL4_ERROR
-    if (expectsAnswer(message))
-      this.answer(session.identity, FLAG.ERROR, seL4_TruncatedMessage, session.info.session, sequenceOf(message), null)
-    this.fault(session.info.session, message)
+    this.refuseLate(session, message, SEL4_ERROR.seL4_TruncatedMessage)
+    this.accuse(session, message, OFFENCE.message)
   }
   private stranger(identity: Buffer | undefined, message: Buffer): void {
-    const id = sessionOf(message)
-    const was = this.tombstones.get(id)
-    if (!was || !isFrom(was, identity)) this.fault(id, message)
-    if (!expectsAnswer(message)) return
-    const error = was?.info.meets ? SEL4_ERROR.restart : SEL4_ERROR.seL4_InvalidCapability
-    this.answer(identity ?? NOBODY, FLAG.ERROR, error, id, sequenceOf(message), null)
+    const was = this.tombstones.get(sessionOf(message))
+    if (was && isFrom(was, identity))
+      return this.refuseLate(was, message, was.info.meets ? SEL4_ERROR.restart : SEL4_ERROR.seL4_InvalidCapability)
+    if (identity) return this.unknown(identity)
+    // Through the kernel, which has closed the session since.
+    const { seL4_InvalidCapability } = SEL4_ERROR
+    if (expectsAnswer(message))
+      this.answer(NOBODY, FLAG.ERROR, seL4_InvalidCapability, sessionOf(message), sequenceOf(message), null)
+  }
+  private refuseLate(session: InSession, message: Buffer, error: number): void {
+    if (session.late++ >= LATE_WINDOWS * session.info.window || !expectsAnswer(message)) return
+    this.answer(session.identity, FLAG.ERROR, error, session.info.session, sequenceOf(message), null)
+  }
+  /** From nowhere: told once, when it is no accident any more. */
+  private unknown(identity: Buffer | undefined): void {
+    this.runtime.counters.faults++
+    if (!identity) return
+    const who = identity.toString('latin1')
+    const count = (this.strangers.get(who) ?? 0) + 1
+    if (this.strangers.size >= STRANGERS_MAX) this.strangers.clear()
+    this.strangers.set(who, count)
+    if (count === STRANGER_PATIENCE) this.runtime.tell(KIND.FAULT, OFFENCE.stranger, 0, identity)
+  }
+  private accuse(session: InSession, message: Buffer, offence: number): void {
+    if (session.accused) return
+    session.accused = true
+    this.fault(session.info.session, message, offence)
   }
   /** To the kernel: that a message was refused, and the raw bytes when they themselves are the offence; it judges them. */
   fault(session: number, message: Buffer, offence: number = OFFENCE.message): void {
@@ -242,7 +276,7 @@ export class Sessions {
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error
       if (reply) this.refuse(reply, 'seL4_InvalidArgument', error.message)
-      return this.fault(session.info.session, message)
+      return this.accuse(session, message, OFFENCE.message)
     }
     const caller: Caller = { badge: session.info.badge, reply }
     const run = () => this.run(table, accepted, caller, session, reply)

@@ -67,6 +67,8 @@ export const OFFENCE = {
   message: 0,
   /** More messages than credits. */
   credits: 1,
+  /** Many messages along no session: the body is the identity they come under. */
+  stranger: 2,
 } as const
 
 /** Operations of INVOKE, process → kernel. */

@@ -56,8 +56,8 @@ const BASELINE_MS = 4 * WINDOW_MS
  * How often a steady second is looked for, and how often an attack is made again because there was none on both of its sides:
  * that is no measurement, and nothing is loosened for it.
  */
-const BASELINES = scaled(60, 12)
-const ATTEMPTS = scaled(6, 2)
+const BASELINES = scaled(60, 4)
+const ATTEMPTS = scaled(6)
 const RECOVERY_MS = 1000
 const AFTER_MS = 2 * WINDOW_MS
 const PATIENCE_MS = 10_000

@@ -12,7 +12,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { OBJECT_TYPE, RIGHTS, seL4_CapInitThreadCNode, seL4_CapInitThreadVSpace } from '#contracts/sel4'
 import { Dealer } from 'zeromq'
 import type { CPtr, Environment } from '../../lib/sel4/api.ts'
-import type { Route, Runtime } from '../../lib/sel4/runtime.ts'
+import type { Route } from '../../lib/sel4/routes.ts'
+import type { Runtime } from '../../lib/sel4/runtime.ts'
 import type { Libsel4 } from '../../lib/sel4/threads.ts'
 import { ASK, encode, FLAG, flagsOf, KIND, OFFENCE, OP, sequenceOf } from '../../lib/sel4/wire.ts'
 import { DEPTH, LABEL, type Line, SLOT } from './line.ts'
@@ -60,7 +61,7 @@ export class Hostile {
     this.runtime = runtime
     this.sel4 = env.libsel4
     this.line = line
-    runtime.deviceOpened = ({ session }) => void this.sessionsIn.push(session)
+    runtime.sessions.deviceOpened = ({ session }) => void this.sessionsIn.push(session)
   }
   slot(): number {
     return this.nextSlot++
@@ -78,7 +79,7 @@ export class Hostile {
     this.runtime.transport.gate(message)
   }
   async route(slot: CPtr): Promise<Route> {
-    const route = await this.runtime.openRoute(slot)
+    const route = await this.runtime.routes.openRoute(slot)
     if (!route.link || !route.info) throw new Error('the route is not open')
     return route
   }
@@ -500,7 +501,7 @@ const makesNotifications: Attack = {
 const reopensSession: Attack = {
   name: 'the same session, opened again and again',
   run: ({ runtime }) => until(1000, () => runtime.invoke(OP.openSession, [SLOT.server])),
-  expected: { limited: { error: 'seL4_IllegalOperation', soon: true } },
+  expected: { limited: { error: 'seL4_NotEnoughMemory', soon: true } },
 }
 const spins: Attack = {
   name: 'spinning',
@@ -527,7 +528,7 @@ const accuses = (name: string, offence: number, bytes: Buffer): Attack => ({
     let accused = 0
     for (let turn = 0; turn < 50; turn++) {
       for (const session of sessionsIn.splice(0)) {
-        runtime.fault(session, bytes, offence)
+        runtime.sessions.fault(session, bytes, offence)
         accused++
       }
       await pause(20)
