@@ -125,11 +125,14 @@ describe('i8042', () => {
     expect(events).to.deep.equal(['+1'])
   })
 
-  it('refuses keys while the interface or the keyboard is disabled', async () => {
-    const { chip, command, send } = bench()
+  it('makes keys wait while the interface is disabled, and refuses them while the keyboard is', async () => {
+    const { chip, command, drain, send } = bench()
     command(0xad)
-    expect(await chip.scancodes([0x1c])).to.equal(false)
+    const waiting = chip.scancodes([0x1c])
+    expect(drain()).to.deep.equal([])
     command(0xae)
+    expect(await waiting).to.equal(true)
+    expect(drain()).to.deep.equal([0x1e])
     expect(send(0xf5)).to.deep.equal([0xfa])
     expect(await chip.scancodes([0x1c])).to.equal(false)
     expect(send(0xf4)).to.deep.equal([0xfa])

@@ -99,7 +99,6 @@ export class I8042 implements Chip {
 
   /** The cable: see KeyboardCable.scancodes. */
   scancodes(bytes: readonly number[]): Promise<boolean> {
-    if (this.ccb & CCB.KEYBOARD_DISABLE) return Promise.resolve(false)
     return this.keyboard.type(bytes)
   }
 

@@ -233,6 +233,24 @@ describe('death of a driver', () => {
     expect(world.lives.map(({ alive }) => alive)).to.deep.equal([false, false])
     expect((await world.read('\\Device\\Low')).Status).to.equal(NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED)
   })
+  it('parks state in the moment of a completion, and not with a completion that is a lie', async () => {
+    const { world } = await pair()
+    const parked = () => world.io.driverTable.find('lower')?.parkedState('keys')
+    const park = (Id: number, ...State: number[]) =>
+      world.driver('lower').submit({
+        kind: 'Complete',
+        Id,
+        Status: 0,
+        Information: 0,
+        Park: { Key: 'keys', State: Uint8Array.from(State) },
+      })
+    world.behaviours.lower.request = (_driver, { Id }) => park(Id, 1, 2)
+    await world.read('\\Device\\Low')
+    expect(parked()).to.deep.equal(Uint8Array.of(1, 2))
+    park(0x7777, 3)
+    await world.settle()
+    expect(parked()).to.deep.equal(Uint8Array.of(1, 2))
+  })
   it('keeps what a driver parked for its next life', async () => {
     const { world } = await pair()
     const caller = () => world.driver('lower').caller

@@ -19,6 +19,8 @@ import { type Delivery, PacketQueue } from './packets.ts'
 import type { ServiceDatabase } from './pnp-match.ts'
 
 export type DriverState = 'loading' | 'loaded' | 'dead' | 'failed'
+/** States one driver may have parked: a page each. */
+const PARKED_KEYS_MAX = 64
 /** DriverEntry of a slow machine under load; a driver that needs longer hangs. */
 export const LOAD_PATIENCE_MS = 30_000
 
@@ -36,7 +38,7 @@ export class DriverObject extends NtObject {
   readonly requests = new Map<number, Irp>()
   /** Handles of foreign devices it was told in this life. */
   readonly known = new Set<number>()
-  readonly parked = new Map<string, Uint8Array>()
+  private readonly parked = new Map<string, Uint8Array>()
   /** Counts its processes: what was begun for an earlier one must not go on. */
   life = 0
   /** Found lying or hung: nothing it still sends counts. */
@@ -92,6 +94,16 @@ export class DriverObject extends NtObject {
       this.contexts.unshift(context)
     }
     return `${context.key}:${context.made++}`
+  }
+  /** For its next life; empty state is forgotten. False when it keeps too much. */
+  park(key: string, state: Uint8Array): boolean {
+    if (state.byteLength === 0) this.parked.delete(key)
+    else if (!this.parked.has(key) && this.parked.size >= PARKED_KEYS_MAX) return false
+    else this.parked.set(key, state.slice())
+    return true
+  }
+  parkedState(key: string): Uint8Array {
+    return this.parked.get(key) ?? new Uint8Array(0)
   }
   clearContexts(): void {
     this.contexts = []

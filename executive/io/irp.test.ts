@@ -208,6 +208,11 @@ describe('lies', () => {
         Buffer: { kind: 'Arena', Address: 16, Length: 512 },
         OutputLength: 0,
       }),
+    'parks more keys than it may': (driver, { Id }) => {
+      const State = Uint8Array.of(1)
+      for (let i = 0; i < 64; i++) void driver.services.WdmParkState({ Key: `key ${i}`, State }, driver.caller)
+      driver.submit({ kind: 'Complete', Id, Status: 0, Information: 0, Park: { Key: 'one more', State } })
+    },
     'parks more pulls than it may': (driver) => {
       for (let i = 0; i <= PULLS_MAX; i++)
         void driver.services.WdmRequestIoPackets({ Packets: [], Wait: true }, driver.caller)

@@ -356,7 +356,8 @@ export class IrpTable {
       this.fault(driver, `completes IRP ${packet.Id}, which it does not hold`)
       return
     }
-    const lie = this.judge.ofCompletion(driver, packet, irp, level) ?? this.commit(driver, irp, packet)
+    const lie =
+      this.judge.ofCompletion(driver, packet, irp, level) ?? this.commit(driver, irp, packet) ?? park(driver, packet)
     if (lie !== undefined) {
       this.fault(driver, `completes IRP ${packet.Id}: ${lie}`)
       return
@@ -575,6 +576,10 @@ export class IrpTable {
   }
 }
 
+/** What the IRP hands out and what the driver still has change hands at once. */
+function park(driver: DriverObject, { Park }: Packet<'Complete'>): string | undefined {
+  return !Park || driver.park(Park.Key, Park.State) ? undefined : 'parks more keys than it may'
+}
 /** A driver that is itself coming back hears of a device when it has made it again; of its removal in any case. */
 function isKnown({ driver, device, major, minor }: Level): boolean {
   const removal = minor === IRP_MN.IRP_MN_REMOVE_DEVICE || minor === IRP_MN.IRP_MN_SURPRISE_REMOVAL

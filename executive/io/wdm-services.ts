@@ -17,7 +17,6 @@ type WdmHandlers = Handlers<typeof WdmServices, Caller>
 type Part<K extends keyof WdmHandlers> = Pick<WdmHandlers, K>
 
 const QUERY_DEVICES_MAX = 64
-const PARKED_KEYS_MAX = 64
 /** WdmReadVolume: whole sectors of the smallest kind, this many bytes at most. */
 const SECTOR = 512
 const READ_VOLUME_MAX = 64 * 1024
@@ -271,15 +270,11 @@ async function whileWaiting<T>(driver: DriverObject, work: () => Promise<T>): Pr
 function stateHandlers(ex: Executive): Part<'WdmParkState' | 'WdmQueryParkedState'> {
   return {
     WdmParkState({ Key, State }, caller) {
-      const { parked } = driverOf(ex, caller)
-      if (State.byteLength === 0) parked.delete(Key)
-      else if (!parked.has(Key) && parked.size >= PARKED_KEYS_MAX)
-        throw new StatusError('STATUS_INSUFFICIENT_RESOURCES')
-      else parked.set(Key, State.slice())
+      if (!driverOf(ex, caller).park(Key, State)) throw new StatusError('STATUS_INSUFFICIENT_RESOURCES')
       return {}
     },
     WdmQueryParkedState({ Key }, caller) {
-      return { State: driverOf(ex, caller).parked.get(Key) ?? new Uint8Array(0) }
+      return { State: driverOf(ex, caller).parkedState(Key) }
     },
   }
 }

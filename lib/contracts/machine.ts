@@ -8,7 +8,7 @@ import { INTERFACE } from './interface.ts'
 /** Served by the i8042, called by the front panel. */
 export const KeyboardCable = INTERFACE('KeyboardCable', {
   scancodes: {
-    doc: 'Clocks a scancode sequence (set 2, as the keyboard sends it) into the controller. Answers when the last byte has been taken into the output buffer: a byte waits while the buffer is full (OBF), so a slow reader slows the typist and nothing is lost. accepted is false while the keyboard is disabled or the interface is inhibited.',
+    doc: 'Clocks a scancode sequence (set 2, as the keyboard sends it) into the controller. Answers when the last byte has been taken into the output buffer: a byte waits while the buffer is full (OBF) and while software holds the clock line, so a slow reader slows the typist and nothing is lost. accepted is false when the keyboard is disabled or was told to forget its keys.',
     in: { bytes: ARRAY(UCHAR, 256) },
     out: { accepted: BOOLEAN },
     errors: [],

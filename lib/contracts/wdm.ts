@@ -305,6 +305,8 @@ export const SERVER_PACKET = VARIANT('SERVER_PACKET', {
 })
 export type ServerPacket = Of<typeof SERVER_PACKET>
 
+/** State for the driver's next life, as WdmParkState takes it. */
+const PARK = STRUCT('PARK', { Key: STRING(64), State: BYTES() })
 export const DRIVER_PACKET = VARIANT('DRIVER_PACKET', {
   Complete: STRUCT('Complete', {
     Id: ULONG,
@@ -312,6 +314,8 @@ export const DRIVER_PACKET = VARIANT('DRIVER_PACKET', {
     Information: ULONG_PTR,
     Response: OPTIONAL(RESPONSE),
     Commit: OPTIONAL(COMMIT),
+    /** Parked in the same moment as the IRP completes: what it hands out is no longer there. */
+    Park: OPTIONAL(PARK),
     Trace: TRACE,
   }),
   Forward: STRUCT('Forward', {

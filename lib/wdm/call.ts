@@ -222,7 +222,16 @@ function finish(irp: Irp): void {
       host.files.delete(FileObject.number)
     const Response = irp.response
     host.outbox.post(
-      { kind: 'Complete', Id: irp.id, Status, Information, Response, Commit: commit?.packet, Trace: traceOf(irp) },
+      {
+        kind: 'Complete',
+        Id: irp.id,
+        Status,
+        Information,
+        Response,
+        Commit: commit?.packet,
+        Park: irp.park,
+        Trace: traceOf(irp),
+      },
       commit?.processed,
     )
   }

@@ -1,7 +1,8 @@
 /** Device objects, their stacks and names: each a service of the Executive, with the local object kept in step. */
 import { NT_STATUS, StatusError } from '#rtl'
-import type { DEVICE_OBJECT, DRIVER_OBJECT } from './api.ts'
+import type { DEVICE_OBJECT, DRIVER_OBJECT, IRP } from './api.ts'
 import { DO_DEVICE_INITIALIZING } from './constants.ts'
+import { irpOf } from './irp.ts'
 import { Device, type Driver, hostOf, hostOfDevice } from './objects.ts'
 
 export async function IoCreateDevice(
@@ -169,6 +170,10 @@ export async function IoDeleteSymbolicLink(DriverObject: DRIVER_OBJECT, Symbolic
 // ---------------------------------------------------------------- state for the next life
 export async function parkState(DriverObject: DRIVER_OBJECT, key: string, state: Uint8Array): Promise<void> {
   await hostOf(DriverObject).services.WdmParkState({ Key: key, State: state })
+}
+/** The same in the moment the IRP completes, whatever dies when: the next life has what the IRP did not hand out. */
+export function parkWithCompletion(Irp: IRP, key: string, state: Uint8Array): void {
+  irpOf(Irp).park = { Key: key, State: state }
 }
 export async function parkedState(DriverObject: DRIVER_OBJECT, key: string): Promise<Uint8Array> {
   return (await hostOf(DriverObject).services.WdmQueryParkedState({ Key: key })).State

@@ -138,6 +138,7 @@ export class FakeExecutive {
     if (packets.length) this.exchanges.push({ kind, count: packets.length })
     for (const packet of packets) {
       this.packets.push(packet)
+      if (packet.kind === 'Complete' && packet.Park) this.parked.set(packet.Park.Key, packet.Park.State)
       if (packet.kind === 'NewRequest') this.answer(packet.LocalId, true, this.onNewRequest?.(packet))
       if (packet.kind === 'Forward') this.answer(packet.Id, false, packet.Notify ? this.onForward?.(packet) : undefined)
     }

@@ -32,6 +32,7 @@ export {
   IoRegisterShutdownNotification,
   parkedState,
   parkState,
+  parkWithCompletion,
 } from './device.ts'
 export {
   IoCopyCurrentIrpStackLocationToNext,

@@ -88,6 +88,8 @@ export class Irp implements IRP {
   /** IoSkipCurrentIrpStackLocation: the next driver reuses the location of the current one. */
   skipped = false
   commit?: FsCommit = undefined
+  /** State for the driver's next life, parked by the completion. */
+  park?: { readonly Key: string; readonly State: Uint8Array } = undefined
   ended?: () => void = undefined
   /** What a trace shows of it, while somebody watches. */
   span?: OpenSpan = undefined

@@ -15,8 +15,9 @@ import { type Disk, FatReader, type FatType, makeDisk, patternOf, volumeOf } fro
 import { Stopped, World, type WorldOptions } from './world.ts'
 
 export const STORAGE = ['storahci', 'disk', 'partmgr', 'fatfs', 'mountmgr', 'pci', 'pnp', 'ahci0', 'pci-host']
-/** Their death loses a key that is under way, so they die only while nobody types. */
 export const KEYBOARD = ['kbdclass', 'i8042prt', 'i8042']
+/** Its death loses the byte in its output buffer, or presses a key again, so it dies only while nobody types. */
+const CAREFUL = 'i8042'
 /** A script's length in events, roughly: deaths are drawn from it. */
 const SCRIPT_EVENTS = 3500
 /** From power-on to the first prompt. */
@@ -126,7 +127,7 @@ export interface Death {
 }
 /** One death or several, the next often while the system still recovers from the one before. */
 function deaths(dice: Dice): Death[] {
-  // One that only stops dies seconds later, when somebody may type again: not for those who would lose the key.
+  // One that only stops dies seconds later, when somebody may type again: not for the one who would lose the key.
   const one = (at: number): Death =>
     dice.chance(5)
       ? { at, name: dice.pick(KEYBOARD), signal: 'SIGKILL' }
@@ -151,7 +152,7 @@ export function controllerDeaths(seed: number): Death[] {
 export function schedule(world: World, list: readonly Death[], careful = true): void {
   for (const { at, name, signal } of list)
     world.atEvent(at, () => {
-      if (careful && KEYBOARD.includes(name) && !world.busy) return false
+      if (careful && name === CAREFUL && !world.busy) return false
       return world.kill(name, signal)
     })
 }

@@ -3,7 +3,8 @@
  *
  *   initialize()   from any state to: tested, keyboard in set 2 and scanning, translation to set 1, interrupt on
  *   resume()       an earlier life had done so: nothing is reset and no byte is thrown away
- *   readByte()     the keyboard byte in the output buffer, if there is one
+ *   takeByte()     the byte in the output buffer, if there is one; the keyboard's clock is held until release()
+ *   shownByte()    what the data port shows while the output buffer is empty: the byte read last
  *
  * [8042] IBM PS/2 Hardware Interface Technical Reference, [KBD] its keyboard part; see hw.ts.
  */
@@ -21,6 +22,7 @@ import {
   DISABLE_AUX,
   DISABLE_KEYBOARD,
   ENABLE,
+  ENABLE_KEYBOARD,
   IBF,
   INTERFACE_TEST_PASSED,
   OBF,
@@ -41,6 +43,11 @@ const PATIENCE_MS = 600
 const EAGER_POLLS = 8
 /** NT's ResendIterations. */
 const RESENDS_MAX = 3
+/** `sound`: of the keyboard, and without an error. */
+export interface Taken {
+  readonly byte: number
+  readonly sound: boolean
+}
 /** More than any controller buffers. */
 const FLUSH_MAX = 64
 
@@ -77,12 +84,27 @@ export class Controller {
     return this.writeCcb(CCB_RUNNING)
   }
 
-  /** Bytes of the auxiliary device and broken ones are read and dropped: null. Undefined: the buffer is empty. */
-  async readByte(): Promise<number | null | undefined> {
+  /**
+   * Reading empties the buffer, and the keyboard's next byte would take its place at once. So the clock is held first, as the
+   * PC's BIOS does: until it is released, the byte taken can be seen in the data port.
+   */
+  async takeByte(): Promise<Taken | undefined> {
+    if (!((await READ_PORT_UCHAR(this.command, 0)) & OBF)) return undefined
+    await this.send(DISABLE_KEYBOARD)
+    return this.readByte()
+  }
+  release(): Promise<void> {
+    return this.send(ENABLE_KEYBOARD)
+  }
+  async shownByte(): Promise<number | undefined> {
+    if ((await READ_PORT_UCHAR(this.command, 0)) & OBF) return undefined
+    return READ_PORT_UCHAR(this.data, 0)
+  }
+  private async readByte(): Promise<Taken | undefined> {
     const status = await READ_PORT_UCHAR(this.command, 0)
     if (!(status & OBF)) return undefined
     const byte = await READ_PORT_UCHAR(this.data, 0)
-    return status & (AUX_OBF | PARITY_ERROR | TIMEOUT_ERROR) ? null : byte
+    return { byte, sound: !(status & (AUX_OBF | PARITY_ERROR | TIMEOUT_ERROR)) }
   }
 
   // ------------------------------------------------------------ steps

@@ -24,6 +24,7 @@ export const DISABLE_AUX = 0xa7
 export const SELF_TEST = 0xaa
 export const TEST_KEYBOARD = 0xab
 export const DISABLE_KEYBOARD = 0xad
+export const ENABLE_KEYBOARD = 0xae
 
 export const SELF_TEST_PASSED = 0x55
 export const INTERFACE_TEST_PASSED = 0x00

@@ -20,13 +20,16 @@ const START: Parameters = {
 /** Answers as the chip does; `log` is what was written. */
 class Chip {
   output: number[] = []
+  /** What the data port shows while nothing waits. */
+  shown = 0
   log: string[] = []
   ccb = 0x45
   silent = false
   private awaitsCcb = false
   readPort(port: number): number {
     if (port === 0x64) return this.output.length ? 0x1d : 0x1c
-    return this.output.shift() ?? 0
+    this.shown = this.output.shift() ?? this.shown
+    return this.shown
   }
   writePort(port: number, value: number): void {
     this.log.push(`${port === 0x64 ? 'c' : 'd'}${value.toString(16)}`)
@@ -130,14 +133,51 @@ describe('i8042prt', () => {
     const chip = new Chip()
     chip.output.push(0x48)
     const next = await keyboard({ chip, birth: 'restart', parked: first.executive.parked })
-    expect(chip.log).to.deep.equal(['c60', 'd65'])
+    expect(chip.log.slice(0, 2)).to.deep.equal(['c60', 'd65'])
     expect(await next.keys(next.read(9))).to.deep.equal([
       [0x1e, 0],
       [0x1e, 1],
       [0x48, 2],
     ])
     await next.executive.settle()
-    expect(next.executive.parked.get('keys')).to.deep.equal(new Uint8Array(0))
+    expect(next.executive.parked.get('keys')).to.deep.equal(Uint8Array.of(0, 0x48))
+  })
+  it('reads again the byte that an earlier life had read and not parked, and only that', async () => {
+    const first = await keyboard()
+    await first.press(0x1e)
+    const { parked } = first.executive
+    for (const [shown, keys] of [
+      [0x1e, [[0x1e, 0]]],
+      [
+        0x9e,
+        [
+          [0x1e, 0],
+          [0x1e, 1],
+        ],
+      ],
+    ] as const) {
+      const chip = new Chip()
+      chip.shown = shown
+      const next = await keyboard({ chip, birth: 'restart', parked })
+      expect(await next.keys(next.read(9))).to.deep.equal(keys)
+    }
+  })
+  it('parks what is left with the completion that hands a key out', async () => {
+    const { press, read, executive } = await keyboard()
+    await press(0x1e, 0x9e)
+    const { Park } = await executive.complete(read(1))
+    expect([Park?.Key, ...(Park?.State ?? [])]).to.deep.equal(['keys', 0, 0x9e, 0x1e, 1])
+  })
+  it('holds the keyboard until what it sent is parked, and while the queue is full', async () => {
+    const { chip, press, read, keys, executive } = await keyboard()
+    chip.log = []
+    await press(0x1e)
+    expect(chip.log).to.deep.equal(['cad', 'cae'])
+    for (let i = 1; i < QUEUE_MAX; i++) await press(0x1e)
+    expect(chip.log.filter((entry) => entry === 'cae')).to.have.lengthOf(QUEUE_MAX - 1)
+    expect(await keys(read(QUEUE_MAX))).to.have.lengthOf(QUEUE_MAX)
+    await executive.settle()
+    expect(chip.log.at(-1)).to.equal('cae')
   })
   it('answers what keyboard it is', async () => {
     const { executive, Device } = await keyboard()

@@ -2,7 +2,7 @@
  * i8042prt: the PS/2 keyboard port, function driver of PNP0303.
  *
  * START takes ports 0x60 (first) and 0x64 (second) and the interrupt from the resources. A next life does not initialise again:
- * the keyboard kept scanning, and what waits in the controller is read as keys.
+ * the keyboard kept scanning, what waits in the controller is read as keys, and so is a byte that was read but not yet parked.
  */
 import { forwardAndWait, passDown } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
@@ -31,7 +31,7 @@ import {
 } from '#wdm'
 import { Controller } from './controller.ts'
 import { IOCTL_KEYBOARD_QUERY_ATTRIBUTES, IOCTL_KEYBOARD_QUERY_INDICATORS } from './hw.ts'
-import { QUEUE_MAX } from './keys.ts'
+import { KeyQueue, QUEUE_MAX } from './keys.ts'
 import { KeyboardPort, QUEUE_KEY } from './port.ts'
 
 interface PortExtension {
@@ -106,24 +106,30 @@ async function startKeyboard(
     await IoEnablePorts(device, data),
     await IoEnablePorts(device, command),
   )
-  const saved = await begin(DriverObject, controller)
-  const port = new KeyboardPort(device, controller, saved)
+  const { queue, ran } = await begin(DriverObject, controller)
+  const port = new KeyboardPort(device, controller, queue)
+  await port.park()
+  if (ran) await controller.resume()
   const extension = extensionOf(device)
   extension.port = port
   extension.interrupt = await IoConnectInterrupt(device, irq, () => port.service(), undefined)
   await port.service()
 }
 
-/** Answers the keys an earlier life had not handed out. */
-async function begin(DriverObject: DRIVER_OBJECT, controller: Controller): Promise<Uint8Array> {
+/** Answers the keys an earlier life had not handed out; the controller is set up, or as that life left it. */
+async function begin(DriverObject: DRIVER_OBJECT, controller: Controller): Promise<{ queue: KeyQueue; ran: boolean }> {
   const ran = DriverObject.birth === 'restart' && (await parkedState(DriverObject, RUNNING_KEY)).length > 0
-  if (ran) {
-    await controller.resume()
-    return parkedState(DriverObject, QUEUE_KEY)
-  }
+  if (ran) return { queue: await recover(DriverObject, controller), ran }
   await controller.initialize()
   await parkState(DriverObject, RUNNING_KEY, Uint8Array.of(1))
-  return new Uint8Array(0)
+  return { queue: new KeyQueue(), ran }
+}
+/** A byte that was taken and is not parked is the one the controller still shows. */
+async function recover(DriverObject: DRIVER_OBJECT, controller: Controller): Promise<KeyQueue> {
+  const queue = KeyQueue.restored(await parkedState(DriverObject, QUEUE_KEY))
+  const shown = await controller.shownByte()
+  if (shown !== undefined && shown !== queue.last) queue.take(shown)
+  return queue
 }
 
 async function halt(DeviceObject: DEVICE_OBJECT): Promise<void> {

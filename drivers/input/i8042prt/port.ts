@@ -2,11 +2,14 @@
  * One keyboard port: interrupts in, reads out.
  *
  *   IRQ 1 ─► service: output buffer ─► KeyQueue ─► DPC: serve ─► pended reads, oldest first
+ *                                                       └─► work item: park, then let the keyboard send on
  *
  *   read(irp)       at once when there are keys, else pended with a cancel routine
  *   cleanup(file)   that file's pended reads end
  *
- * What nobody has read is parked in the Executive, so that the next life can hand it out.
+ * No key is lost or doubled when this process dies. A byte stays visible in the controller until the Executive has parked it;
+ * what a read hands out leaves the parked queue in the moment the read completes; the keyboard waits while the queue is full.
+ * Differs from NT: a key that repeats itself while held down may lose one repeat to a death, because its bytes are the same.
  */
 import { NT_STATUS, type NTSTATUS } from '#rtl'
 import {
@@ -26,13 +29,12 @@ import {
   KeInsertQueueDpc,
   type KDPC,
   parkState,
+  parkWithCompletion,
 } from '#wdm'
 import type { Controller } from './controller.ts'
 import { KEYBOARD_INPUT_DATA_SIZE } from './hw.ts'
-import { KeyQueue } from './keys.ts'
+import type { KeyQueue } from './keys.ts'
 
-/** Bytes taken in one interrupt at most: a stuck OBF must not hold the processor. */
-const BURST_MAX = 16
 export const QUEUE_KEY = 'keys'
 
 export class KeyboardPort {
@@ -42,29 +44,37 @@ export class KeyboardPort {
   private readonly queue: KeyQueue
   private readonly dpc: KDPC
   private readonly pended: IRP[] = []
-  private parked = ''
+  /** The work item runs, and shall look once more. */
   private parking = false
+  private again = false
+  /** The keyboard waits for release. */
+  private held = false
+  /** Whoever talks to the controller has it alone: START's look and an interrupt would take one byte twice. */
+  private turn: Promise<unknown> = Promise.resolve()
 
-  constructor(device: DEVICE_OBJECT, controller: Controller, saved: Uint8Array) {
+  constructor(device: DEVICE_OBJECT, controller: Controller, queue: KeyQueue) {
     const driver = device.DriverObject
     this.driver = driver
     this.parkItem = IoAllocateWorkItem(device)
     this.controller = controller
-    this.queue = KeyQueue.restored(saved)
-    this.parked = saved.join()
+    this.queue = queue
     this.dpc = KeInitializeDpc(driver, () => this.serve(), undefined)
   }
 
   /** The service routine; also run once by START, for a byte whose edge went to an earlier life. */
-  async service(): Promise<boolean> {
-    let mine = false
-    for (let i = 0; i < BURST_MAX; i++) {
-      const byte = await this.controller.readByte()
-      if (byte === undefined) break
-      mine = true
-      if (byte !== null) this.queue.take(byte)
-    }
-    if (mine) KeInsertQueueDpc(this.dpc)
+  service(): Promise<boolean> {
+    return this.inTurn(async () => {
+      const taken = await this.controller.takeByte()
+      if (!taken) return false
+      this.held = true
+      this.queue.take(taken.byte, taken.sound)
+      KeInsertQueueDpc(this.dpc)
+      return true
+    })
+  }
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.turn.then(work)
+    this.turn = mine.catch(() => {})
     return mine
   }
 
@@ -96,19 +106,30 @@ export class KeyboardPort {
       const irp = this.pended.shift()
       if (!irp) break
       IoSetOutput(irp, this.queue.records(irp.DriverContext as number))
+      parkWithCompletion(irp, QUEUE_KEY, this.queue.save())
       completeIrp(irp, NT_STATUS.STATUS_SUCCESS)
     }
+    this.again = true
     if (this.parking) return
     this.parking = true
-    IoQueueWorkItem(this.parkItem, () => this.park(), undefined)
+    IoQueueWorkItem(this.parkItem, () => this.parkAll(), undefined)
   }
-
-  /** One at a time, until what is parked is what is there. */
-  private async park(): Promise<void> {
-    for (let state = this.queue.save(); state.join() !== this.parked; state = this.queue.save()) {
-      this.parked = state.join()
-      await parkState(this.driver, QUEUE_KEY, state)
+  private async parkAll(): Promise<void> {
+    while (this.again) {
+      this.again = false
+      await this.park()
+      await this.inTurn(() => this.letOn())
     }
     this.parking = false
+  }
+  /** Unless something was taken since it was parked. */
+  private async letOn(): Promise<void> {
+    if (!this.held || this.again || this.queue.isFull) return
+    this.held = false
+    await this.controller.release()
+  }
+  /** Resolves when the Executive has it, and has done all that was said to it before. */
+  park(): Promise<void> {
+    return parkState(this.driver, QUEUE_KEY, this.queue.save())
   }
 }
