@@ -3,7 +3,8 @@
  * accessor that faults as an MMU would, beside raw views.
  *
  *   handover-1m       both sides have the pages mapped; the receiver reads a byte of each
- *   accessor-bulk     MiB a second, load and store in turn, of 64 KiB runs
+ *   accessor-bulk     MiB a second, load and store in turn, of 64 KiB runs of a large page
+ *   accessor-4k       the same of small pages, each mapped on its own
  *   accessor-single   one byte: what a fault check costs
  */
 import type { Say } from './index.ts'
@@ -17,7 +18,7 @@ const WARM_UP = 50
 export async function benchBulk(say: Say): Promise<readonly Row[]> {
   const pair = await startPair({ slowpath: false }, say)
   try {
-    return [await handover(pair), await bulk(pair), await single(pair)]
+    return [await handover(pair), await bulk(pair, 'large'), await bulk(pair, 'small'), await single(pair)]
   } finally {
     await pair.end()
   }
@@ -29,11 +30,11 @@ async function handover(pair: Pair): Promise<Row> {
 }
 /** Loads and stores cost differently: a block has as many of both. */
 const both =
-  (pair: Pair, bytes: number, raw: '' | 'raw-'): Block =>
+  (pair: Pair, bytes: number, raw: '' | 'raw-', pages: 'large' | 'small' = 'large'): Block =>
   async (operations) => {
     let us = 0
     for (const how of ['load', 'store'])
-      us += (await pair.ask({ work: 'accessor', how: raw + how, bytes, operations })).value / 2
+      us += (await pair.ask({ work: 'accessor', how: raw + how, pages, bytes, operations })).value / 2
     return us
   }
 /** More is better. */
@@ -41,11 +42,11 @@ const perSecond =
   (block: Block, bytes: number): Block =>
   async (operations) =>
     bytes / MIB / ((await block(operations)) / 1e6)
-const bulk = (pair: Pair) =>
+const bulk = (pair: Pair, pages: 'large' | 'small') =>
   compare(
-    'accessor-bulk',
+    pages === 'large' ? 'accessor-bulk' : 'accessor-4k',
     'MiB/s',
-    perSecond(both(pair, RUN_BYTES, ''), RUN_BYTES),
+    perSecond(both(pair, RUN_BYTES, '', pages), RUN_BYTES),
     perSecond(both(pair, RUN_BYTES, 'raw-'), RUN_BYTES),
     100,
   )

@@ -12,8 +12,8 @@ import type { Environment, Main } from '#sel4/api'
 /** lab-echo's. */
 const LABEL = { echo: 0, pages: 1, pageBytes: 2, accessor: 3, grow: 4, cut: 5 } as const
 const PAGE = 4096
-/** Two messages carry a MiB: one may have 640 KiB. */
-const MESSAGES = 2
+/** Pages in one message at most: MESSAGE_MAX of lib/sel4/wire.ts is made for as many IO packets. */
+const BATCH = 128
 
 interface Request {
   readonly work: keyof typeof WORK
@@ -22,6 +22,7 @@ interface Request {
   /** Calls under way at once. */
   readonly outstanding?: number
   readonly how?: string
+  readonly pages?: string
 }
 type Turn = () => Promise<unknown>
 type Work = (env: Environment, request: Request) => Promise<object>
@@ -54,18 +55,20 @@ async function window(env: Environment, request: Request): Promise<object> {
 }
 function namingPages({ sel4, caps, arena }: Environment, { bytes }: Request): Turn {
   if (!arena || arena.length < bytes) throw new Error('lab-caller has no arena for that')
-  const offsets = Array.from({ length: bytes / PAGE }, (_, page) => page * PAGE)
-  return () => sel4.call(caps.echo, LABEL.pages, offsets)
+  return () => sel4.call(caps.echo, LABEL.pages, [0, bytes / PAGE])
 }
+/** As a batch of IO packets carries them: each with a page inline. */
 function insideMessages({ sel4, caps, arena }: Environment, { bytes }: Request): Turn {
-  const part = bytes / MESSAGES
+  const page = (number: number) => arena?.bytes.subarray(number * PAGE, (number + 1) * PAGE)
+  const batches = Array.from({ length: bytes / PAGE / BATCH }, (_, batch) =>
+    Array.from({ length: BATCH }, (_one, i) => page(batch * BATCH + i)),
+  )
   return async () => {
-    for (let i = 0; i < MESSAGES; i++)
-      await sel4.call(caps.echo, LABEL.pageBytes, arena?.bytes.subarray(i * part, (i + 1) * part))
+    for (const batch of batches) await sel4.call(caps.echo, LABEL.pageBytes, batch)
   }
 }
-async function accessor({ sel4, caps }: Environment, { how, bytes, operations }: Request): Promise<object> {
-  return { value: (await sel4.call(caps.echo, LABEL.accessor, { how, bytes, operations })).body }
+async function accessor({ sel4, caps }: Environment, { how, pages, bytes, operations }: Request): Promise<object> {
+  return { value: (await sel4.call(caps.echo, LABEL.accessor, { how, pages, bytes, operations })).body }
 }
 /** Calls and requests to the kernel in peace, then while ten thousand capabilities are revoked. */
 async function revoke(env: Environment, { bytes, operations }: Request): Promise<object> {

@@ -2,7 +2,8 @@
 import { OBJECT_TYPE, RIGHTS, seL4_CapInitThreadCNode, seL4_CapInitThreadVSpace } from '#contracts/sel4'
 import type { Environment } from '#sel4/api'
 
-const VADDR = 0x4000_0000
+/** A large page, and as many small ones side by side behind it. */
+const VADDR = { large: 0x4000_0000, small: 0x4020_0000 } as const
 const FIRST_SLOT = 0x1000
 /** Bits of a 4 KiB page and of a large one. */
 const PAGE_BITS = 12
@@ -10,6 +11,7 @@ const LARGE_BITS = 21
 
 export interface Job {
   readonly how: 'load' | 'store' | 'raw-load' | 'raw-store'
+  readonly pages: keyof typeof VADDR
   readonly bytes: number
   readonly operations: number
 }
@@ -22,15 +24,16 @@ export class Accessor {
     this.env = env
   }
   /** Microseconds an operation. */
-  async run({ how, bytes, operations }: Job): Promise<number> {
+  async run({ how, pages, bytes, operations }: Job): Promise<number> {
     await (this.ready ??= this.map())
     const { libsel4, clock } = this.env
+    const vaddr = VADDR[pages]
     const source = new Uint8Array(bytes).fill(0x5a)
     let copy = source
     const began = clock.now()
     for (let i = 0; i < operations; i++) {
-      if (how === 'load') copy = (await libsel4.load(VADDR, bytes)) as typeof copy
-      else if (how === 'store') await libsel4.store(VADDR, source)
+      if (how === 'load') copy = (await libsel4.load(vaddr, bytes)) as typeof copy
+      else if (how === 'store') await libsel4.store(vaddr, source)
       else if (how === 'raw-load') copy = this.raw.slice(0, bytes)
       else this.raw.set(source)
     }
@@ -38,7 +41,6 @@ export class Accessor {
     if (copy.length !== bytes) throw new Error(`${copy.length} bytes loaded, not ${bytes}`)
     return us
   }
-  /** Large pages are not assumed: small ones, one beside the other, as a program's heap has them. */
   private async map(): Promise<void> {
     const { libsel4, caps } = this.env
     const space = seL4_CapInitThreadVSpace
@@ -47,10 +49,11 @@ export class Accessor {
       await libsel4.Untyped_Retype(caps['untyped.lab'], OBJECT_TYPE[type], 0, seL4_CapInitThreadCNode, 0, 0, slot, 1)
       return slot++
     }
-    await libsel4.X86_PDPT_Map(await make('seL4_X86_PDPTObject'), space, VADDR, 0)
-    await libsel4.X86_PageDirectory_Map(await make('seL4_X86_PageDirectoryObject'), space, VADDR, 0)
-    await libsel4.X86_PageTable_Map(await make('seL4_X86_PageTableObject'), space, VADDR, 0)
+    await libsel4.X86_PDPT_Map(await make('seL4_X86_PDPTObject'), space, VADDR.large, 0)
+    await libsel4.X86_PageDirectory_Map(await make('seL4_X86_PageDirectoryObject'), space, VADDR.large, 0)
+    await libsel4.X86_Page_Map(await make('seL4_X86_LargePageObject'), space, VADDR.large, RIGHTS.all, 0)
+    await libsel4.X86_PageTable_Map(await make('seL4_X86_PageTableObject'), space, VADDR.small, 0)
     for (let page = 0; page < 1 << (LARGE_BITS - PAGE_BITS); page++)
-      await libsel4.X86_Page_Map(await make('seL4_X86_4K'), space, VADDR + (page << PAGE_BITS), RIGHTS.all, 0)
+      await libsel4.X86_Page_Map(await make('seL4_X86_4K'), space, VADDR.small + (page << PAGE_BITS), RIGHTS.all, 0)
   }
 }

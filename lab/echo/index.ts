@@ -4,7 +4,7 @@
  *
  *   echo        gives the message back as it came
  *   pages       reads one byte of each page named, of the memory it shares with the caller
- *   page bytes  reads one byte of each page inside the message
+ *   page bytes  reads one byte of each page that is inside the message
  *   accessor    moves bytes through the accessor of program-visible memory, or as a raw view: accessor.ts
  *   grow, cut   makes a capability with many descendants, revokes it: tree.ts
  */
@@ -23,17 +23,17 @@ function answers(env: Environment, shared: Uint8Array): Readonly<Record<number, 
   const accessor = new Accessor(env)
   const tree = new Tree(env)
   return {
-    [LABEL.pages]: (body) => onePerPage(shared, body as number[]),
-    [LABEL.pageBytes]: (body) => onePerPage(body as Uint8Array),
+    [LABEL.pages]: (body) => onePerPage(shared, body as [number, number]),
+    [LABEL.pageBytes]: (body) => (body as Uint8Array[]).reduce((sum, page) => sum + page[0], 0),
     [LABEL.accessor]: (body) => accessor.run(body as Job),
     [LABEL.grow]: (body) => tree.grow(body as number),
     [LABEL.cut]: () => tree.cut(),
   }
 }
-function onePerPage(bytes: Uint8Array, offsets?: readonly number[]): number {
+/** A run of pages: its first page and how many there are, as an MDL names them. */
+function onePerPage(bytes: Uint8Array, [first, count]: readonly [number, number]): number {
   let sum = 0
-  if (offsets) for (const offset of offsets) sum += bytes[offset]
-  else for (let offset = 0; offset < bytes.length; offset += PAGE) sum += bytes[offset]
+  for (let page = first; page < first + count; page++) sum += bytes[page * PAGE]
   return sum
 }
 

@@ -319,28 +319,15 @@ class ThreadContext implements SystemCalls {
   }
 
   async load(vaddr: number, length: number): Promise<Uint8Array> {
-    const loaded = new Uint8Array(length)
-    for (let done = 0; done < length; ) {
-      const piece = this.threads.memory.piece(vaddr + done, false)
-      if (!piece) await this.request(OP.vmFault, 0, [vaddr + done, 0])
-      else {
-        const part = piece.subarray(0, length - done)
-        loaded.set(part, done)
-        done += part.length
-      }
-    }
+    // Every byte is written before anybody sees one.
+    const loaded = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+    for (let done = 0; (done = this.threads.memory.read(vaddr, loaded, done)) < length; )
+      await this.request(OP.vmFault, 0, [vaddr + done, 0])
     return loaded
   }
   async store(vaddr: number, bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const piece = this.threads.memory.piece(vaddr + done, true)
-      if (!piece) await this.request(OP.vmFault, 0, [vaddr + done, 1])
-      else {
-        const part = bytes.subarray(done, done + piece.length)
-        piece.set(part)
-        done += part.length
-      }
-    }
+    for (let done = 0; (done = this.threads.memory.write(vaddr, bytes, done)) < bytes.length; )
+      await this.request(OP.vmFault, 0, [vaddr + done, 1])
   }
   inb(port: number): Promise<unknown> {
     return this.request(OP.userException, 0, [GP, port])
