@@ -45,10 +45,11 @@ export async function lift(kernel: Kernel, id: unknown): Promise<object[]> {
   return ended.map((rule) => describe(rule, true))
 }
 /** Every session it concerns goes by the way that is right from now on, nothing lost and nothing overtaken. */
-async function reroute({ sessions }: Kernel, { endpoint, from }: RuleSpec): Promise<void> {
+async function reroute({ sessions, interposer }: Kernel, { endpoint, from }: RuleSpec): Promise<void> {
   await endpoint.lent?.recall()
   await endpoint.recalling
   await sessions.move(sessions.on(endpoint).filter(({ sender }) => !from || sender.name === from))
+  if (!interposer.isOn(endpoint)) interposer.flushAll(endpoint)
 }
 export const describe = ({ random: _random, endpoint, passages, ...rule }: Rule, withPassages: boolean): object => ({
   ...rule,

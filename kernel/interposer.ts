@@ -1,24 +1,23 @@
 /**
- * Interposition: messages of chosen sessions are traced, delayed, dropped, corrupted, duplicated or reordered on their way
- * through the kernel. Sessions it concerns are moved to the slow path, and back when it ends; nothing is lost by that.
+ * Interposition: chosen messages to an endpoint are traced, delayed, dropped, corrupted, duplicated or reordered on their
+ * way through the kernel, be they a session's (relay.ts) or a thread's that meet there (ipc.ts).
  *
- *   add(rule), remove(id)             the table; who changes it moves the sessions (control.ts)
- *   isOn(endpoint, sender)            whether messages of that sender to that endpoint have to pass here
- *   pass(session, message, forward)   one message, towards the receiver or back
- *   flush(session)                    held messages go on at once; calls that were dropped are answered with serverDied
+ *   add(rule), remove(id)      the table; who changes it sees to it that messages come this way (interpose.ts)
+ *   isOn(endpoint, sender)     whether messages of that sender to that endpoint have to pass here
+ *   pass(message, direction)   one message, towards the receiver or back
+ *   flush(line)                what is held goes on at once; calls that were dropped are answered with serverDied
  *
  * Every choice is drawn from the rule's seed: the same messages meet the same fate again.
  */
 import { seededRandom } from '#rtl'
-import { SEL4_ERROR } from '../lib/sel4/api.ts'
-import { encode, FLAG, HEADER_BYTES, KIND, labelOf, sequenceOf } from '../lib/sel4/wire.ts'
 import type { Endpoint } from './endpoint.ts'
-import type { Process } from './process.ts'
-import type { Session } from './session.ts'
 
 export const ACTIONS = ['trace', 'delay', 'drop', 'corrupt', 'duplicate', 'reorder'] as const
 export type Action = (typeof ACTIONS)[number]
 export const DIRECTIONS = ['request', 'reply', 'both'] as const
+export interface Random {
+  next(): number
+}
 export interface RuleSpec {
   readonly endpoint: Endpoint
   /** Only what this process sends; undefined: everybody. */
@@ -46,50 +45,64 @@ export interface Rule extends RuleSpec {
   struck: number
   /** The last messages that passed, oldest first. */
   readonly passages: Passage[]
-  readonly random: { next(): number }
+  readonly random: Random
 }
-type Forward = (message: Buffer) => void
-type Direction = 'request' | 'reply'
+export type Direction = 'request' | 'reply'
+/** A message on its way, whatever carries it. */
+export interface Passing {
+  /** Messages of one line keep their order. */
+  readonly line: object
+  readonly endpoint: unknown
+  /** The process that uses the endpoint: who sends requests and gets replies. */
+  readonly user: string
+  readonly from: string
+  readonly to: string
+  readonly kind: string
+  readonly label: number
+  readonly bytes: number
+  go(): void
+  /** The same with one bit changed. */
+  corrupted(random: Random): Passing
+  twin(): Passing
+  /** It does not go on. What is to be done about whoever waits for an answer, when the interposition ends. */
+  lost(): (() => void) | undefined
+}
 
-/** What is held of one session in one direction, in order. */
+/** What is held of one line in one direction, in order. */
 class Line {
-  private held: { readonly message: Buffer; readonly forward: Forward; waits: boolean }[] = []
+  private held: { readonly message: Passing; waits: boolean }[] = []
 
   /** Behind what is held already. `due` is told how to let it go. */
-  hold(message: Buffer, forward: Forward, due: (release: () => void) => void): void {
-    const one = { message, forward, waits: true }
+  hold(message: Passing, due: (release: () => void) => void): void {
+    const one = { message, waits: true }
     this.held.push(one)
     due(() => {
       one.waits = false
-      while (this.held.length && !this.held[0].waits) this.first()
+      while (this.held.length && !this.held[0].waits) this.held.shift()?.message.go()
     })
   }
-  follow(message: Buffer, forward: Forward): void {
-    if (this.held.length) this.held.push({ message, forward, waits: false })
-    else forward(message)
+  follow(message: Passing): void {
+    if (this.held.length) this.held.push({ message, waits: false })
+    else message.go()
   }
-  overtake(message: Buffer, forward: Forward): void {
-    forward(message)
+  overtake(message: Passing): void {
+    message.go()
     this.flush()
   }
   flush(): void {
-    while (this.held.length) this.first()
-  }
-  private first(): void {
-    const next = this.held.shift()
-    next?.forward(next.message)
+    while (this.held.length) this.held.shift()?.message.go()
   }
 }
 interface Lines {
+  readonly endpoint: unknown
   readonly request: Line
   readonly reply: Line
-  /** Calls nobody will answer. */
-  readonly dropped: number[]
+  /** To be done about calls nobody will answer. */
+  readonly dropped: (() => void)[]
 }
 const PASSAGES_MAX = 256
 /** A message that waits to be overtaken goes on after this time if nothing comes. */
 const REORDER_MS = 20
-const KIND_NAMES = new Map<number, string>(Object.entries(KIND).map(([name, kind]) => [kind, name]))
 
 interface World {
   now(): number
@@ -99,7 +112,7 @@ interface World {
 export class Interposer {
   private readonly world: World
   private readonly rules = new Map<number, Rule>()
-  private readonly lines = new Map<Session, Lines>()
+  private readonly lines = new Map<object, Lines>()
   private nextRule = 1
 
   constructor(world: World) {
@@ -118,94 +131,77 @@ export class Interposer {
   all(): readonly Rule[] {
     return [...this.rules.values()]
   }
-  isOn(endpoint: unknown, sender?: Process): boolean {
-    return this.all().some((rule) => rule.endpoint === endpoint && (!sender || !rule.from || rule.from === sender.name))
+  /** `user` undefined: anybody's. */
+  isOn(endpoint: unknown, user?: string): boolean {
+    return this.rules.size > 0 && this.all().some((rule) => concerns(rule, endpoint, user ?? rule.from))
   }
-  /** What a receiver says of this session's messages proves nothing about their sender. */
-  corrupts(session: Session): boolean {
-    return this.all().some((rule) => rule.action === 'corrupt' && concerns(rule, session))
+  /** What a receiver says of such messages proves nothing about their sender. */
+  corrupts(endpoint: unknown, user: string): boolean {
+    return this.all().some((rule) => rule.action === 'corrupt' && concerns(rule, endpoint, user))
   }
 
   // ------------------------------------------------------------ messages
 
-  pass(session: Session, message: Buffer, forward: Forward, direction: Direction): void {
-    const line = this.linesOf(session)[direction]
-    const rule = this.all().find((one) => concerns(one, session) && goes(one, direction))
-    if (!rule) return line.follow(message, forward)
+  pass(message: Passing, direction: Direction): void {
+    const line = this.linesOf(message)[direction]
+    const rule = this.all().find((one) => concerns(one, message.endpoint, message.user) && goes(one, direction))
+    if (!rule) return line.follow(message)
     const strikes = rule.random.next() < rule.rate * 2 ** 32
-    this.note(rule, session, message, direction, strikes)
-    if (strikes) this.strike(rule, session, line, message, forward)
-    else if (rule.action === 'reorder') line.overtake(message, forward)
-    else line.follow(message, forward)
+    this.note(rule, message, strikes)
+    if (strikes) this.strike(rule, line, message)
+    else if (rule.action === 'reorder') line.overtake(message)
+    else line.follow(message)
   }
-  private linesOf(session: Session): Lines {
-    let lines = this.lines.get(session)
-    if (!lines) this.lines.set(session, (lines = { request: new Line(), reply: new Line(), dropped: [] }))
+  private linesOf({ line, endpoint }: Passing): Lines {
+    let lines = this.lines.get(line)
+    if (!lines) this.lines.set(line, (lines = { endpoint, request: new Line(), reply: new Line(), dropped: [] }))
     return lines
   }
-  private note(rule: Rule, session: Session, message: Buffer, direction: Direction, strikes: boolean): void {
-    const to = session.receivers.map(({ name }) => name).join(' ')
-    const [sender, receiver] = direction === 'request' ? [session.sender.name, to] : [to, session.sender.name]
+  private note(rule: Rule, { from, to, kind, label, bytes }: Passing, strikes: boolean): void {
     rule.seen++
     if (strikes) rule.struck++
-    rule.passages.push({
-      at: this.world.now(),
-      from: sender,
-      to: receiver,
-      kind: KIND_NAMES.get(message[0]) ?? String(message[0]),
-      label: labelOf(message),
-      bytes: message.length,
-      fate: strikes ? rule.action : 'passed',
-    })
+    const fate = strikes ? rule.action : 'passed'
+    rule.passages.push({ at: this.world.now(), from, to, kind, label, bytes, fate })
     if (rule.passages.length > PASSAGES_MAX) rule.passages.shift()
   }
-  private strike(rule: Rule, session: Session, line: Line, message: Buffer, forward: Forward): void {
+  private strike(rule: Rule, line: Line, message: Passing): void {
     const after = (ms: number) => (release: () => void) => void this.world.alarm(ms, release)
     switch (rule.action) {
       case 'delay':
-        return line.hold(message, forward, after(rule.ms))
+        return line.hold(message, after(rule.ms))
       case 'reorder':
-        return line.hold(message, forward, after(REORDER_MS))
+        return line.hold(message, after(REORDER_MS))
       case 'drop':
-        return this.drop(session, message)
+        return this.drop(message)
       case 'corrupt':
-        return line.follow(corrupted(message, rule.random), forward)
+        return line.follow(message.corrupted(rule.random))
       case 'duplicate':
-        line.follow(message, forward)
-        return line.follow(Buffer.from(message), forward)
+        line.follow(message)
+        return line.follow(message.twin())
       case 'trace':
-        return line.follow(message, forward)
+        return line.follow(message)
     }
   }
-  /** A send's credit comes back at once; a call's caller waits until the interposition ends. */
-  private drop(session: Session, message: Buffer): void {
-    if (message[0] !== KIND.SEND) return void this.linesOf(session).dropped.push(sequenceOf(message))
-    session.outstanding = Math.max(0, session.outstanding - 1)
-    session.sender.tell(encode(KIND.CREDIT, 0, 1, session.id, 0, null))
+  private drop(message: Passing): void {
+    const later = message.lost()
+    if (later) this.linesOf(message).dropped.push(later)
   }
 
   // ------------------------------------------------------------ the end
 
-  flush(session: Session): void {
-    const lines = this.lines.get(session)
+  flush(line: object): void {
+    const lines = this.lines.get(line)
     if (!lines) return
-    this.lines.delete(session)
+    this.lines.delete(line)
     lines.request.flush()
     lines.reply.flush()
-    for (const sequence of lines.dropped) {
-      session.unanswered.delete(sequence)
-      session.sender.tell(encode(KIND.REPLY, FLAG.ERROR, SEL4_ERROR.serverDied, session.id, sequence, null))
-    }
+    for (const tell of lines.dropped) tell()
+  }
+  flushAll(endpoint: unknown): void {
+    for (const [line, lines] of this.lines) if (lines.endpoint === endpoint) this.flush(line)
   }
 }
-const concerns = ({ endpoint, from }: RuleSpec, { cap, sender }: Session): boolean =>
-  cap.object === endpoint && (!from || from === sender.name)
+const concerns = (rule: RuleSpec, endpoint: unknown, user: string | undefined): boolean =>
+  rule.endpoint === endpoint && (!rule.from || rule.from === user)
 const goes = (rule: RuleSpec, direction: Direction): boolean =>
   rule.direction === direction || rule.direction === 'both'
-/** One bit of the body, anywhere: what the receiver makes of it is what the experiment is about. */
-function corrupted(message: Buffer, random: { next(): number }): Buffer {
-  const copy = Buffer.from(message)
-  const at = HEADER_BYTES + (random.next() % (message.length - HEADER_BYTES))
-  copy[at] ^= 1 << (random.next() % 8)
-  return copy
-}

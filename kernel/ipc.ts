@@ -9,6 +9,7 @@ import { encode, FLAG, KIND } from '../lib/sel4/wire.ts'
 import { type Capability, isGone, LookupFailure, lookup, makeCapability, RIGHT, remove, type Slot } from './cspace.ts'
 import { Endpoint, type Message, type Sender } from './endpoint.ts'
 import { capFault, raise } from './fault.ts'
+import type { Passing } from './interposer.ts'
 import type { Kernel } from './kernel.ts'
 import { lend, mayLend } from './lending.ts'
 import { Notification } from './notification.ts'
@@ -68,8 +69,46 @@ export async function send(kernel: Kernel, thread: Tcb, request: SendRequest): P
   if (object.lent?.takesFrom(thread.process) && isPlain(request, cap)) throw new Sel4Error('meetsInSession')
   await object.lent?.recall()
   if (isGone(cap) || !isRunning(thread)) throw new Sel4Error('restart')
-  return new Promise((resolve, reject) => object.send(sender(kernel, thread, cap, request, resolve, reject), blocks))
+  return new Promise((resolve, reject) => {
+    const from = sender(kernel, thread, cap, request, resolve, reject)
+    if (!kernel.interposer.isOn(object, thread.process?.name)) return object.send(from, blocks)
+    if (!blocks) from.taken()
+    kernel.interposer.pass(passing(object, from, blocks), 'request')
+  })
 }
+/** A thread's message under interposition: while it is held its thread waits as if nobody received. */
+function passing(endpoint: Endpoint, from: Sender, blocks: boolean): Passing {
+  const { thread, message, call } = from
+  const name = thread.process?.name ?? thread.name
+  let withdrawn = false
+  const leave = () => void (withdrawn = true)
+  if (blocks) thread.block({ leave, restart: from.restart })
+  return {
+    line: thread,
+    endpoint,
+    user: name,
+    from: name,
+    to: endpoint.describe(),
+    kind: call ? 'CALL' : blocks ? 'SEND' : 'NBSEND',
+    label: message.label,
+    bytes: 0,
+    go: () => void (withdrawn || endpoint.send(from, blocks)),
+    corrupted: (random) => passing(endpoint, { ...from, message: corrupted(message, random) }, blocks),
+    // Its thread has gone on: only who waits hears it a second time.
+    twin: () => passing(endpoint, { ...from, call: false, taken() {}, answered() {} }, false),
+    lost() {
+      if (call) return () => void (withdrawn || from.bereaved?.())
+      if (!withdrawn) from.taken()
+      thread.unblock()
+      return undefined
+    },
+  }
+}
+/** One bit of the label: what else a message carries has a shape of its own. */
+const corrupted = (message: Message, random: { next(): number }): Message => ({
+  ...message,
+  label: (message.label ^ (1 << (random.next() % 32))) >>> 0,
+})
 /** It may have been suspended while the endpoint was taken back. */
 const isRunning = ({ state }: Tcb): boolean => state === 'running'
 /** Nothing that only the kernel can do goes with it. */

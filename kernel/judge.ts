@@ -20,7 +20,8 @@ export interface Accusation {
 export function judge(kernel: Kernel, reporter: Process, { session: id, offence, raw }: Accusation): void {
   if (offence === OFFENCE.stranger) return stranger(kernel, reporter, raw)
   const session = kernel.sessions.get(id)
-  if (!session?.receivers.includes(reporter) || kernel.interposer.corrupts(session)) return
+  if (!session?.receivers.includes(reporter) || kernel.interposer.corrupts(session.cap.object, session.sender.name))
+    return
   const { sender, cap } = session
   kernel.host.log('warn', `${reporter.name} refused a message of ${sender.name}`, { session: id })
   sender.accusers.add(reporter.init.token)

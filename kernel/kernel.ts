@@ -139,7 +139,7 @@ export class Kernel {
       slowpath: manifest.slowpath,
       secret: () => host.secret(),
       processes: () => this.processes.values(),
-      isInterposed: (endpoint, sender) => this.interposer.isOn(endpoint, sender),
+      isInterposed: (endpoint, sender) => this.interposer.isOn(endpoint, sender.name),
     })
     this.relay = new Relay(this.sessions, this.interposer, {
       faulted: (sender, why) => this.end(sender, 'fault', why),

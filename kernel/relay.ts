@@ -9,8 +9,9 @@
 import { ASK, encode, FLAG, KIND, labelOf, sequenceOf, sessionOf, setLabel } from '../lib/sel4/wire.ts'
 import { SEL4_ERROR } from '../lib/sel4/api.ts'
 import { DeviceFrame } from './frame.ts'
-import type { Interposer } from './interposer.ts'
+import type { Direction, Interposer } from './interposer.ts'
 import { IoPort } from './ioport.ts'
+import { passing } from './passing.ts'
 import type { Process } from './process.ts'
 import type { Session, SessionTable } from './session.ts'
 
@@ -49,8 +50,8 @@ export class Relay {
     this.host.asked(sender)
     receivers[0].tell(message)
   }
-  private pass(session: Session, message: Buffer, go: (message: Buffer) => void, direction: 'request' | 'reply'): void {
-    if (session.interposed) this.interposer.pass(session, message, go, direction)
+  private pass(session: Session, message: Buffer, go: (message: Buffer) => void, direction: Direction): void {
+    if (session.interposed) this.interposer.pass(passing(session, message, go, direction), direction)
     else go(message)
   }
   private back(session: Session | undefined, from: Process, message: Buffer): void {

@@ -9,7 +9,18 @@ import net from 'node:net'
 import path from 'node:path'
 import { UserError } from './user-error.ts'
 
-export type ControlOp = 'ps' | 'caps' | 'kill' | 'trace' | 'check' | 'manifest' | 'maskIrq' | 'shutdown'
+export type ControlOp =
+  | 'ps'
+  | 'caps'
+  | 'kill'
+  | 'trace'
+  | 'check'
+  | 'interpose'
+  | 'lift'
+  | 'interposed'
+  | 'manifest'
+  | 'maskIrq'
+  | 'shutdown'
 interface Answer {
   readonly ok: boolean
   readonly result?: unknown

@@ -275,6 +275,62 @@ describe('threads on both paths', function () {
   })
 })
 
+describe('interposing where threads receive', function () {
+  this.timeout(60_000)
+  /** Sends 1, 2, 3 … while a rule is in force, then ends it; what the tester heard. */
+  async function hear({ t, sim }: World, action: string, count: number, expected: number): Promise<number[]> {
+    seen = []
+    const [endpoint, done] = [await t.endpoint(), await t.notification()]
+    await t.start('paths: take numbers', [endpoint, expected])
+    nameIt(sim, 'tester', 'met', endpoint)
+    await interpose(sim.kernel, { at: 'met', action, ms: 30, seed: 5 })
+    await t.start('paths: send numbers', [endpoint, 1, count, done], { away: true })
+    await t.soon(t.sel4.Wait(done))
+    await t.settle()
+    return seen
+  }
+  it('delay, trace, drop and duplicate do there what they say', async () => {
+    await run(1, async (world) => {
+      const began = world.env.clock.now()
+      expect(await hear(world, 'delay', 3, 3)).to.deep.equal([1, 2, 3])
+      expect(world.env.clock.now() - began).to.be.at.least(90)
+    })
+    const cases: [number, string, number, (heard: number[]) => void][] = [
+      [2, 'trace', 3, (heard) => expect(heard).to.deep.equal([1, 2, 3])],
+      [3, 'drop', 3, (heard) => expect(heard).to.deep.equal([])],
+      [4, 'corrupt', 3, (heard) => expect(heard).not.to.deep.equal([1, 2, 3])],
+      [5, 'duplicate', 6, (heard) => expect(heard.length).to.be.at.least(3)],
+    ]
+    for (const [seed, action, most, expected] of cases)
+      await run(seed, async (world) => expected(await hear(world, action, 3, most)))
+  })
+  it('a call that was dropped is answered when that ends; a caller that is suspended meanwhile calls again', async () => {
+    await run(6, async ({ t, sim }) => {
+      const endpoint = await t.endpoint()
+      await t.start('paths: double', [endpoint], { away: true })
+      nameIt(sim, 'tester', 'met', endpoint)
+      await interpose(sim.kernel, { at: 'tester.met', action: 'drop' })
+      const call = t.sel4.Call(endpoint, { label: 4 }).catch((error: Error) => error.message)
+      await t.settle()
+      await lift(sim.kernel, undefined)
+      t.is(await t.soon(call), 'serverDied')
+      t.is((await t.sel4.Call(endpoint, { label: 4 })).label, 8)
+    })
+    await run(7, async ({ t, sim }) => {
+      const [endpoint, done] = [await t.endpoint(), await t.notification()]
+      await t.start('paths: double', [endpoint], { away: true })
+      nameIt(sim, 'tester', 'met', endpoint)
+      await interpose(sim.kernel, { at: 'met', action: 'delay', ms: 200 })
+      const caller = await t.start('paths: call', [endpoint, 3, 1, done])
+      await t.settle()
+      await t.sel4.TCB_Suspend(caller)
+      await t.sel4.TCB_Resume(caller)
+      await lift(sim.kernel, undefined)
+      await t.soon(t.sel4.Wait(done))
+    })
+  })
+})
+
 describe('sessions of a server on both paths', function () {
   this.timeout(120_000)
   const SERVED = 'served'

@@ -1,28 +1,12 @@
 /** Looking at a running system from another terminal: ps, caps, kill, and a trace of one read through all processes. */
-import { type ChildProcess, execFile } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { isAtLeast } from '../support/scale.ts'
-import { bootSystem, endAllSystems, images, type System } from '../support/system.ts'
-
-interface Result {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-}
-async function neptune(...args: string[]): Promise<Result> {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [path.join(images, 'cli.js'), ...args])
-    return { code: 0, out: stdout, err: stderr }
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string } & ChildProcess
-    return { code, out: String(stdout), err: String(stderr) }
-  }
-}
+import { bootSystem, endAllSystems, type System } from '../support/system.ts'
+import { neptune, type Result } from '../support/neptune.ts'
 
 // ---------------------------------------------------------------- what a trace file must be
 

@@ -1,12 +1,13 @@
 /**
  * The `neptune` command: one program, a subcommand per thing a person wants of a system.
  *
- * boot and run start one (this process is then its launcher); ps, caps, kill, trace and check talk to a running one through its
- * run directory. A mistake of the user's is one sentence on stderr and exit code 2.
+ * boot and run start one (this process is then its launcher); ps, caps, kill, trace, interpose and check talk to a running
+ * one through its run directory. A mistake of the user's is one sentence on stderr and exit code 2.
  */
 import { Command, CommanderError } from 'commander'
 import { errorCode, UserError } from '../user-error.ts'
 import { type BootOptions, boot } from './boot.ts'
+import { type InterposeOptions, interpose } from './interpose.ts'
 import type { RunOption } from './running.ts'
 import { caps, check, compose, kill, ps, trace } from './talk.ts'
 
@@ -77,6 +78,18 @@ function addTalkCommands(neptune: Command, finish: (code: number) => void): void
     .option('--out <file>', 'where to write it', 'trace.json')
     .option('--ms <milliseconds>', 'for how long', '1000')
     .action(trace)
+  withRun(neptune.command('interpose [endpoint] [action]'))
+    .description(
+      'trace, delay, drop, corrupt, duplicate or reorder messages to an endpoint (PROCESS.CAPABILITY, as caps shows them); ' +
+        'without arguments show what is in force',
+    )
+    .option('--rate <share>', 'how many of the messages, from 0 to 1', '1')
+    .option('--ms <milliseconds>', 'how long delay holds a message', '20')
+    .option('--direction <which>', 'request, reply or both', 'request')
+    .option('--seed <number>', 'draws the same messages again; without it one is drawn and shown')
+    .option('--messages', 'show the last messages that passed')
+    .option('--off [number]', 'end that interposition, or all')
+    .action(interpose)
   withRun(neptune.command('check'))
     .description(
       "judge the running kernel's invariants: one line when all hold, else each that does not and exit code 1",
