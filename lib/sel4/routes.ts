@@ -10,6 +10,9 @@
  * A session carries a window of credits: a call holds one until its answer, a send until the receiver gives it back. A
  * thread's Send to another thread is answered when it is taken. Routes are a thread's own: its CSpace gives addresses
  * their meaning. Nothing here has a timer.
+ *
+ * Differs from seL4: a send to a server's runtime (serve, recv) is done when a credit was there for it; to a thread, when
+ * it is taken.
  */
 import type { Answer, CPtr } from './api.ts'
 import { SEL4_ERROR, Sel4Error, type Sel4ErrorName } from './api.ts'

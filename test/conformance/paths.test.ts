@@ -232,7 +232,9 @@ describe('threads on both paths', function () {
           t.is((await t.sel4.Recv(endpoint)).label, label)
           const slot = t.slot()
           await t.sel4.CNode_SaveCaller(OWN, slot, 32)
-          await t.fails('seL4_IllegalOperation', t.sel4.CNode_SaveCaller(OWN, t.slot(), 32))
+          const second = t.slot()
+          await t.sel4.CNode_SaveCaller(OWN, second, 32)
+          await t.fails('seL4_FailedLookup', t.copy(second))
           await t.sel4.Reply({ label: 99 })
           await t.sel4.Send(slot, { label: 2 * label })
         }
