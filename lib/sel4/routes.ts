@@ -284,6 +284,10 @@ export class Routes {
   onGate(message: Buffer): void {
     this.onLink(this.kernelLink, message)
   }
+  /** The kernel answers for a session, too: a reply that became a capability is its to give. */
+  private mayAnswer(link: Link, pending: Pending, session: number): boolean {
+    return pending.link === link || (link === this.kernelLink && pending.session === session)
+  }
   /** Who answers is who was asked: a peer can say nothing of what is under way to another. */
   private onLink(link: Link, message: Buffer): void {
     if (message.length < HEADER_BYTES) return
@@ -293,7 +297,7 @@ export class Routes {
     if (message[0] === KIND.CREDIT) return this.credited(link, message)
     if (message[0] !== KIND.REPLY) return
     const pending = this.pending.get(sequenceOf(message))
-    if (pending?.link !== link) return
+    if (!pending || !this.mayAnswer(link, pending, sessionOf(message))) return
     this.forget(pending)
     this.settle(pending, message)
   }
