@@ -43,7 +43,7 @@ export class Recovery {
     driver.deaths.push(env.clock.now())
     await io.pnp.quiet(driver)
     if (driver.life !== life) return
-    io.irps.abandon(driver, first)
+    io.irps.deaths.abandon(driver, first)
     env.log.warn('driver died', {
       driver: driver.name,
       cause: report.cause,
@@ -60,7 +60,7 @@ export class Recovery {
     driver.known.clear()
     driver.clearContexts()
     for (const device of driver.devices) device.bound = false
-    const orphans = this.ex.io.irps.orphan(driver)
+    const orphans = this.ex.io.irps.deaths.orphan(driver)
     driver.ready.resolve(false)
     return orphans
   }
@@ -127,7 +127,7 @@ export class Recovery {
     const { io, env } = this.ex
     driver.state = 'failed'
     driver.queue.reset()
-    io.irps.abandon(driver, true)
+    io.irps.deaths.abandon(driver, true)
     driver.ready.resolve(false)
     this.settled(driver, false)
     if (io.driverTable.stopping) return

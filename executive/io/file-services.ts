@@ -246,7 +246,7 @@ export function fileServices(ex: Executive): FileServices {
       return {}
     },
     async NtCancelIoFile({ FileHandle }, caller) {
-      await ex.io.irps.cancelFile(fileOf(caller, FileHandle), ps.byBadge(caller.badge))
+      await ex.io.irps.cancellation.ofFile(fileOf(caller, FileHandle), ps.byBadge(caller.badge))
       return { IoStatusBlock: { Status: NT_STATUS.STATUS_SUCCESS, Information: 0 } }
     },
     async NtLoadDriver({ DriverServiceName }) {

@@ -107,11 +107,11 @@ describe('IRPs', () => {
       storahci: { ...hold, cancel: (driver, id) => driver.complete(id, NT_STATUS.STATUS_CANCELLED) },
     })
     const read = world.read('\\Device\\Port')
-    world.io.irps.cancel(world.io.irps.all()[0])
+    world.io.irps.cancellation.cancel(world.io.irps.all()[0])
     expect((await read).Status).to.equal(NT_STATUS.STATUS_CANCELLED)
     const second = world.read('\\Device\\Port')
     await world.settle()
-    world.io.irps.cancel(world.io.irps.all()[0])
+    world.io.irps.cancellation.cancel(world.io.irps.all()[0])
     expect((await second).Status).to.equal(NT_STATUS.STATUS_CANCELLED)
     expect(world.driver('storahci').seen.filter(({ kind }) => kind === 'Cancel')).to.have.length(1)
   })
@@ -269,7 +269,7 @@ describe('IRPs, whatever drivers do', () => {
           } else if (what === 'die') void world.kill(who)
           else if (what === 'cancel') {
             const [irp] = world.io.irps.all()
-            if (irp) world.io.irps.cancel(irp)
+            if (irp) world.io.irps.cancellation.cancel(irp)
           } else pending.get(world.driver(who))?.shift()?.()
           await world.settle(2)
         }

@@ -108,7 +108,7 @@ export class ProcessManager {
     process.ended(status)
   }
   private async closeHandles(process: Process): Promise<void> {
-    await this.ex.io.irps.abandonRequestor(process)
+    await this.ex.io.irps.cancellation.ofRequestor(process)
     for (const handle of process.handles.all()) {
       await this.ex.ob.close(process, handle).catch((error: unknown) => {
         if (!(error instanceof StatusError)) throw error
