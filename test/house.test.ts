@@ -6,7 +6,7 @@ import { expect } from 'chai'
 import { bootSystem, endAllSystems, images } from './support/system.ts'
 
 /** `neptune` with these arguments, to its end. */
-function neptune(args: readonly string[], options: { input?: string; cwd?: string } = {}) {
+function neptune(args: readonly string[], options: { input?: string; cwd?: string; env?: NodeJS.ProcessEnv } = {}) {
   const result = spawnSync(process.execPath, [path.join(images, 'cli.js'), ...args], {
     encoding: 'utf8',
     timeout: 60_000,
@@ -31,6 +31,17 @@ describe('the neptune command', function () {
       for (const word of ['boot', 'run', 'ps', 'caps', 'kill', 'bench', 'trace', 'check', 'compose', 'Examples:'])
         expect(out).include(word)
     }
+  })
+
+  it('prints what a benchmark measured as one object', () => {
+    const env = { ...process.env, NEPTUNE_TEST_SCALE: 'quick' }
+    const { code, out } = neptune(['bench', 'spawn', '--json'], { env })
+    expect(code).equal(0)
+    const { bench, rows } = JSON.parse(out)
+    expect([bench, rows.length]).deep.equal(['spawn', 1])
+    expect(rows[0]).have.all.keys('case', 'value', 'unit', 'baseline', 'ratio')
+    expect(rows[0]).include({ case: 'spawn', unit: 'ms' })
+    for (const key of ['value', 'baseline', 'ratio']) expect(rows[0][key]).above(0)
   })
 
   const image = () => path.join(folder, 'disk.img')
