@@ -6,7 +6,7 @@
  */
 import { cnodeData, OBJECT_TYPE } from '#contracts/sel4'
 import { seededRandom } from '#rtl'
-import type { Model } from './model.ts'
+import { type Model, VSpace } from './model.ts'
 import type { OperationName, Plan, Slot } from './operations.ts'
 import { type Packet, type Path, Reply, type Thread } from './threads.ts'
 import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
@@ -15,6 +15,14 @@ import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
 export const FIRST_SLOT = 0x40
 export const SLOTS = 24
 const OWN = 2
+const OWN_SPACE = 3
+const COVERED = [39, 30, 21]
+const TYPE_OF: Readonly<Partial<Record<Kind, number>>> = {
+  PDPT: OBJECT_TYPE.seL4_X86_PDPTObject,
+  PageDirectory: OBJECT_TYPE.seL4_X86_PageDirectoryObject,
+  PageTable: OBJECT_TYPE.seL4_X86_PageTableObject,
+  Frame: OBJECT_TYPE.seL4_X86_4K,
+}
 /** Of a root CNode: what has fewer slots is used up to the last. */
 const WIDE = 8
 const WEIGHTS: Readonly<Record<OperationName, number>> = {
@@ -111,6 +119,10 @@ export class Chance {
   private ofKind(thread: Thread, ...kinds: Kind[]): Reached[] {
     return this.reached(thread).filter(({ cap }) => kinds.includes(cap.thing.kind))
   }
+  /** What it has nothing for, it tries but rarely. */
+  private knows(thread: Thread, ...kinds: Kind[]): boolean {
+    return this.rarely(20) || this.ofKind(thread, ...kinds).length > 0
+  }
   /** Mostly of a kind that will do; now and then of any, or nothing at all. */
   private address(thread: Thread, ...kinds: Kind[]): number {
     const all = this.rarely(25) ? this.reached(thread) : this.ofKind(thread, ...kinds)
@@ -162,6 +174,8 @@ export class Chance {
   // ------------------------------------------------------------ operations
 
   plan(thread: Thread, only?: (name: OperationName) => boolean): Plan {
+    const purposeful = this.rarely(5) ? this.mapping(thread) : undefined
+    if (purposeful) return purposeful
     for (;;) {
       const name = this.pick(this.deck)
       if (only && !only(name)) continue
@@ -179,14 +193,18 @@ export class Chance {
       case 'Reply':
         return t.caller || this.rarely(10) ? { packet: this.packet(t) } : undefined
       case 'Signal':
+        if (!this.knows(t, 'Notification')) return undefined
         return { cptr: this.address(t, 'Notification'), packet: this.packet(t) }
       case 'Recv':
       case 'NBRecv':
-        return { cptr: this.address(t, 'Endpoint', 'Endpoint', 'Notification'), path: this.path(t) }
+        if (!this.knows(t, 'Endpoint', 'Notification')) return undefined
+        return { cptr: this.address(t, 'Endpoint', 'Notification'), path: this.path(t) }
       case 'Call':
+        if (!this.knows(t, 'Endpoint')) return undefined
         return { cptr: this.address(t, 'Endpoint'), packet: this.packet(t, this.path(t)) }
       default:
-        return { cptr: this.address(t, 'Endpoint', 'Endpoint', 'Reply'), packet: this.packet(t) }
+        if (!this.knows(t, 'Endpoint', 'Reply')) return undefined
+        return { cptr: this.address(t, 'Endpoint', 'Reply'), packet: this.packet(t) }
     }
   }
   private onCNode(name: OperationName, t: Thread): object | undefined {
@@ -263,6 +281,28 @@ export class Chance {
       name === 'X86_Page_Map' || name === 'X86_Page_GetAddress' ? 3 : this.below(name === 'X86_Unmap' ? 4 : 3)
     const cap = this.address(t, PAGING[level] ?? 'Frame')
     return { level, cap, vspace, vaddr, rights: this.rights() }
+  }
+
+  /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */
+  private mapping(thread: Thread): Plan | undefined {
+    const space = this.reached(thread).find(({ cptr }) => cptr === OWN_SPACE)?.cap.thing
+    if (!(space instanceof VSpace)) return undefined
+    const vaddr = this.below(2) * 2 ** 30 + this.below(3) * 2 ** 12
+    const level = space.tables.findIndex((table, i) => !table.has(vaddr - (vaddr % 2 ** COVERED[i])))
+    const kind = PAGING[level] ?? 'Frame'
+    const ready = this.ofKind(thread, kind).filter(({ cap }) => !cap.unmap)
+    if (!ready.length) return this.making(thread, TYPE_OF[kind] as number)
+    const args = { level, cap: this.pick(ready).cptr, vspace: OWN_SPACE, vaddr, rights: this.rights() }
+    return { thread, name: level < 0 ? 'X86_Page_Map' : 'X86_Paging_Map', args }
+  }
+  private making(thread: Thread, type: number): Plan | undefined {
+    const untypeds = this.ofKind(thread, 'Untyped')
+    if (!untypeds.length) return undefined
+    const { root, at } = this.slot(thread, false)
+    const found = this.reached(thread).find(({ cptr }) => cptr === root)?.cap.thing
+    if (!(found instanceof Table)) return undefined
+    const [untyped, offset] = [this.pick(untypeds).cptr, at[0] % 2 ** found.radix]
+    return { thread, name: 'Untyped_Retype', args: { untyped, type, size: 0, root, node: [0, 0], offset, count: 1 } }
   }
 
   // ------------------------------------------------------------ ending waits

@@ -5,7 +5,7 @@
  * for each method's errors. Sizes are the contract's, not the kernel's.
  */
 import { OBJECT_TYPE, type ObjectType, sizeBitsOf, X86_64 } from '#contracts/sel4'
-import { Endpoint, Notification, Thread, Threads } from './threads.ts'
+import { Endpoint, Notification, Reply, Thread, Threads } from './threads.ts'
 import {
   type Cap,
   capIn,
@@ -139,6 +139,11 @@ export class Model extends Threads {
     [si, sd]: Slot,
   ): null {
     const node = this.invoked(t, root, 'CNode')
+    this.all(
+      () => slotOf(node, di, dd),
+      () => this.source(t, pr, pi, pd),
+      () => this.source(t, sr, si, sd),
+    )
     const to = slotOf(node, di, dd)
     const pivotAt = slotOf(capOf(t.cspace, pr), pi, pd)
     const fromAt = slotOf(capOf(t.cspace, sr), si, sd)
@@ -147,7 +152,6 @@ export class Model extends Threads {
     this.all(
       () => (same(pivotAt, fromAt) || same(pivotAt, to)) && refuse('IllegalOperation'),
       () => !same(fromAt, to) && this.empty(to),
-      () => (!pivot || !from) && refuse('FailedLookup'),
       () => from && this.checkData(from, pb, true),
       () => pivot && this.checkData(pivot, db, true),
     )
@@ -416,9 +420,12 @@ export class Model extends Threads {
   /** What its threads waited for, what it could reach, is gone; its memory and what others hold of it is not. */
   died(life: Life): void {
     const threads = [...this.threads].filter((thread) => thread.life === life)
+    for (const { thing } of life.cspace.slots.values()) if (thing instanceof Reply) this.bereave(thing)
     for (const thread of threads) {
+      this.bereave(thread.caller)
       this.silence(thread)
       thread.state = 'inactive'
+      thread.isFirst = false
     }
     for (const cap of [...life.cspace.slots.values()]) this.delete(cap)
     for (const thread of threads) this.release(thread)

@@ -32,6 +32,12 @@ const POOL_BITS = 23
 const SHARE_BITS = 15
 const OWN = 2
 const POOL_SLOT = 0x1000
+/** Where all meet: the root task's capabilities to two endpoints and a notification. */
+const COMMON = [
+  { slot: POOL_SLOT + 1, type: OBJECT_TYPE.seL4_EndpointObject },
+  { slot: POOL_SLOT + 2, type: OBJECT_TYPE.seL4_EndpointObject },
+  { slot: POOL_SLOT + 3, type: OBJECT_TYPE.seL4_NotificationObject },
+] as const
 /** Longer than the longest chain of messages a request causes. */
 const ROUND_MS = 60
 const CHECKPOINT = 50
@@ -78,7 +84,6 @@ export class Run {
   private root?: Environment
   private rootLife!: Life
   private operations = 0
-  private nextSlot = POOL_SLOT + 1
   private readonly counts = new Map<string, number>()
 
   constructor(seed: number, { slowpath = false, maxDelay = 1 } = {}) {
@@ -142,6 +147,7 @@ export class Run {
     const bank = model.root(new Untyped('Untyped', model.next(), 0, BANK_BYTES))
     model.put(bank, { table: this.rootLife.cspace, index: caps['untyped.test'] })
     await this.givePool()
+    await this.makeCommon()
     for (let i = 0; i < WORKERS; i++) await this.birth(`w${i}`)
     for (const life of this.lives) await this.introduce(life)
   }
@@ -154,6 +160,15 @@ export class Run {
   private givePool(): Promise<void> {
     const bank = (this.root as Environment).caps['untyped.test']
     return this.make(bank, OBJECT_TYPE.seL4_UntypedObject, POOL_BITS, OWN, POOL_SLOT)
+  }
+  private async makeCommon(): Promise<void> {
+    for (const { slot, type } of COMMON) await this.make(POOL_SLOT, type, 0, OWN, slot)
+  }
+  /** All that was ever made, at once. */
+  private async revokePool(): Promise<void> {
+    await this.byRoot('CNode_Revoke', { root: OWN, at: [POOL_SLOT, WORD] })
+    await this.makeCommon()
+    for (const life of this.lives) await this.share(life)
   }
   private readonly controls = new Map<string, { tcb: number; cnode: number; vspace: number }>()
   private async birth(name: string): Promise<void> {
@@ -182,21 +197,31 @@ export class Run {
   /** Memory of its own, in a free slot. */
   private async share(life: Life): Promise<void> {
     const { cnode } = this.controls.get(life.name) as { cnode: number }
-    const free = Array.from({ length: SLOTS }, (_, i) => FIRST_SLOT + i).find((index) => !life.cspace.slots.has(index))
+    const free = freeSlot(life.cspace)
     if (free === undefined) return
-    if (!this.poolHas(2 ** SHARE_BITS)) await this.byRoot('CNode_Revoke', { root: OWN, at: [POOL_SLOT, WORD] })
+    if (!this.poolHas(2 ** SHARE_BITS)) return this.revokePool()
     await this.make(POOL_SLOT, OBJECT_TYPE.seL4_UntypedObject, SHARE_BITS, cnode, free)
+    await this.meet(life)
+  }
+  private async meet({ name, cspace }: Life): Promise<void> {
+    const root = (this.controls.get(name) as { cnode: number }).cnode
+    for (const { slot } of COMMON) {
+      const free = freeSlot(cspace)
+      if (free === undefined || this.chance.rarely(4)) continue
+      const [rights, badge] = [this.chance.rarely(3) ? this.chance.below(16) : RIGHTS.all, this.chance.below(8)]
+      await this.byRoot('CNode_Mint', { root, to: [free, WORD], from: OWN, at: [slot, WORD], rights, badge })
+    }
   }
   private poolHas(bytes: number): boolean {
     const pool = this.rootLife.cspace.slots.get(POOL_SLOT)?.thing as Untyped
     return pool.bytes - pool.watermark >= 2 * bytes
   }
-  /** Capabilities to two others' CNodes, and to an endpoint that all know. */
+  /** Capabilities to two others' CNodes. */
   private async introduce({ name, cspace }: Life): Promise<void> {
     const to = (this.controls.get(name) as { cnode: number }).cnode
     const at = this.lives.findIndex((life) => life.name === name)
     for (const step of [1, 3]) {
-      const free = Array.from({ length: SLOTS }, (_, i) => FIRST_SLOT + i).find((index) => !cspace.slots.has(index))
+      const free = freeSlot(cspace)
       const other = this.controls.get(this.lives[(at + step) % this.lives.length].name) as { cnode: number }
       if (free === undefined) return
       await this.byRoot('CNode_Copy', {
@@ -241,7 +266,7 @@ export class Run {
     const waiting = workers.filter(({ doing }) => doing)
     if (chance.rarely(400)) return this.death(chance.pick(this.lives))
     if (chance.rarely(150)) return this.share(chance.pick(this.lives))
-    if (chance.rarely(2000)) return this.byRoot('CNode_Revoke', { root: OWN, at: [POOL_SLOT, WORD] })
+    if (chance.rarely(2000)) return this.revokePool()
     if (waiting.length && (free.length < 3 || chance.rarely(4))) return this.helpOne(chance.pick(waiting), free)
     if (!free.length) return this.death(chance.pick(this.lives))
     return chance.rarely(2) ? this.together(free, waiting.length > 0) : this.round([this.alone(chance.pick(free))])
@@ -256,11 +281,9 @@ export class Run {
   private helpOne(waiting: Thread, free: readonly Thread[]): Promise<void> {
     const plan = this.chance.helpful(waiting, free)
     if (plan) return this.round([plan])
-    if (!this.chance.rarely(3))
-      return free.length ? this.round([this.alone(this.chance.pick(free))]) : this.unstick(waiting)
-    return this.unstick(waiting)
+    return free.length > 2 ? this.round([this.alone(this.chance.pick(free))]) : this.unstick(waiting)
   }
-  /** Nobody can help it: whoever has its TCB begins it anew; else its process dies. */
+  /** Nobody can help it, and few are left: its process dies. */
   private unstick(waiting: Thread): Promise<void> {
     const life = this.lives.find((one) => one.vspace.life === waiting.life) ?? this.chance.pick(this.lives)
     return this.death(life)
@@ -346,6 +369,8 @@ export class Run {
     )
   }
 }
+const freeSlot = ({ slots }: Table): number | undefined =>
+  Array.from({ length: SLOTS }, (_, i) => FIRST_SLOT + i).find((index) => !slots.has(index))
 const handleOf = (sel4: Libsel4, process: string): Handle => ({
   sel4,
   process,

@@ -284,6 +284,15 @@ export class Threads extends Tree {
     if (thread.caller) thread.caller.caller = undefined
     thread.caller = undefined
   }
+  /** Differs from seL4: who waits for an answer of a process that died hears so. */
+  protected bereave(reply: Reply | undefined): void {
+    const caller = reply?.caller
+    if (!reply || !caller) return
+    reply.caller = undefined
+    this.replies.delete(reply)
+    caller.doing = undefined
+    if (caller.operation) caller.operation.expected = { refused: ['serverDied'] }
+  }
   answer(thread: Thread, packet: Packet): null {
     const { caller } = thread
     thread.caller = undefined
