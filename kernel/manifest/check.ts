@@ -326,12 +326,25 @@ const irqClaimsAreApart: Rule = (manifest) => {
 
 // ------------------------------------------------------------------ cables
 
-const cableServerExists: Rule = ({ file, cables, devices }) =>
-  cables
-    .filter(({ server }) => !devices.some(({ name }) => name === server))
+/** Who stands above every device: the panel, where a person is, the root task, and what it starts. */
+const isAbove = ({ panel, root, images }: Manifest, process: string): boolean =>
+  (panel !== undefined && process === PANEL) || process === root.image || images.some(({ name }) => name === process)
+
+/** Calls go down: who may be waited for by others never waits for them. Devices among each other: cablesHaveNoCycle. */
+const callsGoDown: Rule = (manifest) =>
+  manifest.cables
+    .filter(({ server }) => isAbove(manifest, server))
+    .map(
+      ({ name, server, clients }) =>
+        `${manifest.file}: cables.${name} has ${clients.join(', ')} call ${server}, but calls go down to the devices, never up: a device that waits for ${server} keeps whoever uses the device waiting; make a device the server`,
+    )
+
+const cableServerExists: Rule = (manifest) =>
+  manifest.cables
+    .filter(({ server }) => !manifest.devices.some(({ name }) => name === server) && !isAbove(manifest, server))
     .map(
       ({ name, server }) =>
-        `${file}: cables.${name}.server is ${server}, but devices has ${names(devices)}; correct it or add the device`,
+        `${manifest.file}: cables.${name}.server is ${server}, but devices has ${names(manifest.devices)}; correct it or add the device`,
     )
 
 const cableClientsExist: Rule = ({ file, cables, devices, panel }) => {
@@ -403,6 +416,7 @@ const RULES: readonly Rule[] = [
   namedFramesExist,
   claimsAreApart,
   irqClaimsAreApart,
+  callsGoDown,
   cableServerExists,
   cableClientsExist,
   cablesHaveNoCycle,

@@ -111,6 +111,14 @@ function addTools(neptune: Command, finish: (code: number) => void): void {
     .option('--manifest <file>', "another launch.json than the repository's")
     .option('--out <file>', 'write it there instead')
     .action(compose)
+  neptune
+    .command('graph')
+    .description('print who may call whom and reach what, as a Mermaid flowchart')
+    .option('--manifest <file>', "another launch.json than the repository's")
+    .action(async (options: { manifest?: string }) => {
+      const { graph } = await import('./graph.ts')
+      process.stdout.write(graph(options.manifest))
+    })
 }
 
 async function main(): Promise<void> {

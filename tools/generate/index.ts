@@ -6,7 +6,10 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Interface } from '#contracts/interface'
+import { filesUnder } from '../../kernel/manifest/files.ts'
+import { parseManifest } from '../../kernel/manifest/index.ts'
 import { composeFile } from '../compose/compose.ts'
+import { graphOf } from '../graph/graph.ts'
 import { readManifest } from '../launcher/options.ts'
 import { deviationsPage } from './deviations.ts'
 import { withKernelLines } from './kernel-lines.ts'
@@ -22,8 +25,28 @@ export function generate(root: string): Record<string, string> {
     'README.md': withKernelLines(root, fs.readFileSync(path.join(root, 'README.md'), 'utf8')),
   }
   const manifest = path.join(root, 'launch.json')
-  if (fs.existsSync(manifest)) files['docker-compose.yml'] = composeFile(readManifest(manifest))
+  if (fs.existsSync(manifest)) {
+    files['docker-compose.yml'] = composeFile(readManifest(manifest))
+    files['docs/system.md'] = systemPage(root, manifest)
+  }
   return files
+}
+/** Its images need not be built for that. */
+function systemPage(root: string, launch: string): string {
+  const sources = { ...filesUnder(root), exists: () => true }
+  const manifest = parseManifest('launch.json', fs.readFileSync(launch, 'utf8'), sources)
+  return `# The standard system
+
+<!-- Written by \`npm run docs\` from launch.json and the images' descriptions; do not edit. -->
+
+What each process may hold at most: the kernel refuses whatever is not here. An arrow is a call; a thick one reaches a
+device's registers; a dotted one carries interrupts, or lets the root task change what a device's DMA reaches. A driver
+whose resources Plug and Play assigns may be given those of any device nobody has a claim on. \`npx neptune graph
+--manifest FILE\` draws another manifest's.
+
+\`\`\`mermaid
+${graphOf(manifest)}\`\`\`
+`
 }
 /** Every exported value of lib/contracts that is an interface. */
 function findInterfaces(root: string): Interface[] {
