@@ -28,7 +28,19 @@ describe('the neptune command', function () {
     for (const args of [['help'], ['--help'], []]) {
       const { code, out } = neptune(args)
       expect(code).equal(0)
-      for (const word of ['boot', 'run', 'ps', 'caps', 'kill', 'bench', 'trace', 'check', 'compose', 'graph', 'Examples:'])
+      for (const word of [
+        'boot',
+        'run',
+        'ps',
+        'caps',
+        'kill',
+        'bench',
+        'trace',
+        'check',
+        'compose',
+        'graph',
+        'Examples:',
+      ])
         expect(out).include(word)
     }
   })
