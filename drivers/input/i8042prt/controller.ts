@@ -48,6 +48,8 @@ export interface Taken {
   readonly byte: number
   readonly sound: boolean
 }
+/** Of the auxiliary device, or broken on the way. */
+const UNSOUND = AUX_OBF | PARITY_ERROR | TIMEOUT_ERROR
 /** More than any controller buffers. */
 const FLUSH_MAX = 64
 
@@ -89,9 +91,12 @@ export class Controller {
    * PC's BIOS does: until it is released, the byte taken can be seen in the data port.
    */
   async takeByte(): Promise<Taken | undefined> {
-    if (!((await READ_PORT_UCHAR(this.command, 0)) & OBF)) return undefined
-    await this.send(DISABLE_KEYBOARD)
-    return this.readByte()
+    const status = await READ_PORT_UCHAR(this.command, 0)
+    if (!(status & OBF)) return undefined
+    if (status & IBF) await this.inputTaken()
+    await WRITE_PORT_UCHAR(this.command, 0, DISABLE_KEYBOARD)
+    await this.inputTaken()
+    return { byte: await READ_PORT_UCHAR(this.data, 0), sound: !(status & UNSOUND) }
   }
   release(): Promise<void> {
     return this.send(ENABLE_KEYBOARD)
@@ -100,17 +105,13 @@ export class Controller {
     if ((await READ_PORT_UCHAR(this.command, 0)) & OBF) return undefined
     return READ_PORT_UCHAR(this.data, 0)
   }
-  private async readByte(): Promise<Taken | undefined> {
-    const status = await READ_PORT_UCHAR(this.command, 0)
-    if (!(status & OBF)) return undefined
-    const byte = await READ_PORT_UCHAR(this.data, 0)
-    return { byte, sound: !(status & (AUX_OBF | PARITY_ERROR | TIMEOUT_ERROR)) }
-  }
-
   // ------------------------------------------------------------ steps
 
   private async flush(): Promise<void> {
-    for (let i = 0; i < FLUSH_MAX; i++) if ((await this.readByte()) === undefined) return
+    for (let i = 0; i < FLUSH_MAX; i++) {
+      if (!((await READ_PORT_UCHAR(this.command, 0)) & OBF)) return
+      await READ_PORT_UCHAR(this.data, 0)
+    }
     throw new StatusError('STATUS_IO_DEVICE_ERROR', 'the keyboard controller is never empty')
   }
   private async expect(command: number, answer: number, what: string): Promise<void> {
@@ -137,16 +138,20 @@ export class Controller {
   }
 
   private async send(command: number): Promise<void> {
-    await this.until((status) => !(status & IBF))
+    await this.inputTaken()
     await WRITE_PORT_UCHAR(this.command, 0, command)
   }
   private async put(byte: number): Promise<void> {
-    await this.until((status) => !(status & IBF))
+    await this.inputTaken()
     await WRITE_PORT_UCHAR(this.data, 0, byte)
   }
   private async receive(): Promise<number> {
     await this.until((status) => (status & OBF) !== 0)
     return READ_PORT_UCHAR(this.data, 0)
+  }
+  /** The controller has taken what was written, and has done it. */
+  private inputTaken(): Promise<void> {
+    return this.until((status) => !(status & IBF))
   }
   private async until(ready: (status: number) => boolean): Promise<void> {
     for (let polls = 0; polls < EAGER_POLLS + PATIENCE_MS; polls++) {
