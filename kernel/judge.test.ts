@@ -121,6 +121,44 @@ describe('accusations', () => {
     const [death] = sim.said('kernel', 'sender is ended')
     expect(death.fields).to.deep.include({ cause: 'fault', detail: 'more messages than credits to executive' })
   })
+  it('are none of who sends while its session is closed: what was under way is refused', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const outcomes = new Set<string>()
+      const sim = simulate(seed, async (env) => {
+        for (;;) {
+          const calls = Array.from({ length: 60 }, () => outcome(env.sel4.call(env.caps.executive, 0, 'hello')))
+          for (const each of await Promise.all(calls)) outcomes.add(each)
+        }
+      })
+      await sim.run(20)
+      const { sessions } = sim.kernel
+      for (let closed = 0; closed < 40; closed++) {
+        for (const session of [...sessions.all()]) void sessions.close(session, false)
+        await sim.run(2)
+      }
+      expect(sim.said('kernel', 'sender is ended'), `seed ${seed}`).to.deep.equal([])
+      expect([...outcomes].sort(), `seed ${seed}`).to.deep.equal(['seL4_InvalidCapability', 'worked'])
+    }
+  })
+  it('of many messages along no session are believed of the root task only', async () => {
+    for (const [slot, detail] of [
+      ['executive', ['messages along no session to executive']],
+      ['receiver', []],
+    ] as const) {
+      const sim = simulate(1, async (env) => {
+        const cptr = slot === 'executive' ? env.caps.executive : SLOT
+        await env.clock.sleep(20)
+        await env.sel4.call(cptr, 0, 'hello')
+        const { link } = await runtimeOf(env).routes.openRoute(cptr)
+        for (let i = 0; i < 2000; i++) link?.peer.send(encode(KIND.CALL, 0, 0, 999, i, null))
+      })
+      await sim.run(200)
+      const ends = sim.said('kernel', 'sender is ended').map(({ fields }) => (fields as { detail: string }).detail)
+      expect(ends).to.deep.equal(detail)
+      const refused = slot === 'receiver' ? sim.said('kernel', 'sender sends to receiver along no session').length : 1
+      expect(refused, 'told once').to.equal(1)
+    }
+  })
   it('and credits it never had: on the slow path the sender is told no more than the kernel counted', async () => {
     for (let seed = 1; seed <= 10; seed++) {
       let sent = 0

@@ -53,13 +53,13 @@ const options = (socket: string, slowpath: boolean) => ({
 })
 const BASELINE_MS = 4 * WINDOW_MS
 /**
- * How often a steady second is looked for, and how often an attack is made again because there was none on both of its sides:
+ * How often a steady baseline is looked for, and how often an attack is made again because there was none on both of its sides:
  * that is no measurement, and nothing is loosened for it.
  */
-const BASELINES = scaled(60, 4)
-const ATTEMPTS = scaled(6)
+const BASELINES = scaled(12, 4)
+const ATTEMPTS = scaled(4)
 const RECOVERY_MS = 1000
-const AFTER_MS = 2 * WINDOW_MS
+const AFTER_MS = 4 * WINDOW_MS
 const PATIENCE_MS = 10_000
 const LOOK_MS = 10
 const LOOKS = 200
@@ -180,7 +180,7 @@ export class Arena {
   private one(what: 'begins' | 'death' | 'outcome'): Said | undefined {
     return this.said.find((said) => said[what])
   }
-  /** When a second of peace began. */
+  /** When two seconds of peace began. */
   private async baseline(): Promise<number | undefined> {
     for (let taken = 0; taken < BASELINES; taken++) {
       const from = now()

@@ -6,6 +6,12 @@ import { ATTACKS } from './attacks.ts'
 
 /** One whose baseline is never steady tells nothing: skipped, and a failure where nothing may be skipped. */
 const mustMeasure = process.env.NEPTUNE_REQUIRE_ORACLES === '1'
+/** So many in a row without a baseline: the machine is busy for long, and looking on would take an hour. */
+const UNSTEADY_MAX = 3
+/** Two floods say most, where there is not time for all. */
+const chosen = ATTACKS.filter(
+  ({ name }) => isAtLeast('ci') || ['a million messages at the gate', 'a million messages to a server'].includes(name),
+)
 
 describe('a hostile process tries', function () {
   this.timeout(300_000)
@@ -26,9 +32,11 @@ describe('a hostile process tries', function () {
   for (const attack of ATTACKS) it(attack.name, () => arena.make(attack))
 
   describe('and the others do not notice:', () => {
-    for (const attack of ATTACKS.filter(({ loud }) => loud || isAtLeast('ci')))
+    let unsteady = 0
+    for (const attack of chosen)
       it(attack.name, async function () {
-        const latency = await arena.measure(attack)
+        const latency = unsteady < UNSTEADY_MAX ? await arena.measure(attack) : 'unsteady'
+        unsteady = latency === 'unsteady' ? unsteady + 1 : 0
         if (latency === 'unsteady' && !mustMeasure) return this.skip()
         expect(latency).to.equal('undisturbed')
       })

@@ -26,8 +26,6 @@ export interface Attack {
     | { readonly limited: object }
   /** Milliseconds it may take until it has come to that, when more than a few seconds. */
   readonly patienceMs?: number
-  /** It takes what it can of the machine: the others' latency is measured at every scale. */
-  readonly loud?: true
   /** Somebody watches meanwhile: `neptune trace`. */
   readonly traced?: true
 }
@@ -405,7 +403,6 @@ const deafFlood: Attack = {
     for (let sent = 0; sent < FLOOD; sent++) hostile.gate(Buffer.from(AGAIN))
   },
   expected: { death: { cause: 'limit', detail: /^requests: more than \d+ without listening to an answer$/ } },
-  loud: true,
 }
 const floodAtTheGate: Attack = {
   name: 'a million messages at the gate',
@@ -417,7 +414,6 @@ const floodAtTheGate: Attack = {
   },
   expected: { limited: { all: true } },
   patienceMs: 120_000,
-  loud: true,
 }
 const floodAtTheRoot: Attack = {
   name: 'a million messages to the root task',
@@ -430,7 +426,6 @@ const floodAtTheRoot: Attack = {
     }
   },
   expected: { death: { cause: 'fault', detail: /^more messages than credits to warden$/ } },
-  loud: true,
 }
 const floodAtServer = (name: string, kind: number, session: (own: number) => number): Attack => ({
   name,
@@ -446,7 +441,6 @@ const floodAtServer = (name: string, kind: number, session: (own: number) => num
   },
   expected: { limited: { all: true } },
   patienceMs: 120_000,
-  loud: true,
 })
 const neverReplies: Attack = {
   name: 'never replying',
@@ -510,7 +504,6 @@ const spins: Attack = {
   },
   expected: { death: { cause: 'lease', detail: /^it hung$/ } },
   patienceMs: 30_000,
-  loud: true,
 }
 
 // ------------------------------------------------------------ lies
