@@ -92,21 +92,23 @@ export type Latency = 'unsteady' | 'undisturbed' | { readonly wrong: string }
 
 export class Arena {
   private readonly system: System
+  private readonly slowpath: boolean
   private readonly listener: Server
   private readonly sockets = new Map<string, Socket>()
   private readonly samples: Record<Series, Sample[]> = { calls: [], gate: [] }
   private said: Said[] = []
   private pids: Record<string, number> = {}
 
-  private constructor(system: System, listener: Server) {
+  private constructor(system: System, listener: Server, slowpath: boolean) {
     this.system = system
+    this.slowpath = slowpath
     this.listener = listener
   }
   static async open({ slowpath }: { slowpath: boolean }): Promise<Arena> {
     const path = join(tmpdir(), `nh-${process.pid}-${Math.round(performance.now())}`)
     const listener = createServer()
     await new Promise<void>((resolve) => listener.listen(path, resolve))
-    const arena = new Arena(await System.start(options(path, slowpath)), listener)
+    const arena = new Arena(await System.start(options(path, slowpath)), listener, slowpath)
     listener.on('connection', (socket) => arena.hear(socket))
     await arena.wait(() => arena.samples.calls.length > 100, 'the witnesses call each other', 30_000)
     arena.pids = arena.system.pids()
@@ -209,7 +211,8 @@ export class Arena {
     if (wrongs.includes('unsteady')) return 'unsteady'
     return wrongs.find((wrong) => wrong !== undefined) ?? 'undisturbed'
   }
-  private checkOutcome({ name, expected }: Attack, over: Said | undefined): void {
+  private checkOutcome({ name, expected: usual, onSlowpath }: Attack, over: Said | undefined): void {
+    const expected = this.slowpath && onSlowpath && onSlowpath !== 'none' ? onSlowpath : usual
     const { death, outcome } = over ?? {}
     const asSaid =
       'death' in expected

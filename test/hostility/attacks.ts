@@ -18,12 +18,15 @@ import type { Libsel4 } from '../../lib/sel4/threads.ts'
 import { ASK, encode, FLAG, flagsOf, KIND, OFFENCE, OP, sequenceOf } from '../../lib/sel4/wire.ts'
 import { DEPTH, LABEL, type Line, SLOT } from './line.ts'
 
+export type Expected =
+  | { readonly death: { readonly cause: string; readonly detail: RegExp } }
+  | { readonly limited: object }
 export interface Attack {
   readonly name: string
   readonly run: (hostile: Hostile) => Promise<object | void>
-  readonly expected:
-    | { readonly death: { readonly cause: string; readonly detail: RegExp } }
-    | { readonly limited: object }
+  readonly expected: Expected
+  /** Where it comes to something else when every message goes through the kernel; `none`: there is no such attack then. */
+  readonly onSlowpath?: Expected | 'none'
   /** Milliseconds it may take until it has come to that, when more than a few seconds. */
   readonly patienceMs?: number
   /** Somebody watches meanwhile: `neptune trace`. */
@@ -170,6 +173,7 @@ const toTheRoot: Attack = {
     link?.peer.send(hostile.message(KIND.CALL, session, BODIES.garbage))
   },
   expected: { death: { cause: 'fault', detail: /^malformed message to warden$/ } },
+  onSlowpath: { death: { cause: 'fault', detail: /^malformed message to the kernel$/ } },
 }
 const SHORT = [0, 1, 3, 9, 12, 15, 39]
 const shortAtTheGate: Attack[] = (['CALL', 'SEND', 'REPLY', 'CREDIT', 'PORT_IN', 'DOORBELL', 'INVOKE'] as const).map(
@@ -200,6 +204,7 @@ const shortAnswers: Attack = {
     return { sent }
   },
   expected: { limited: { sent: 21 } },
+  onSlowpath: 'none',
 }
 
 // ------------------------------------------------------------ authority it has not
@@ -228,6 +233,7 @@ const guessedSessions: Attack = {
     return { still: await errorOf(hostile.env.sel4.call(SLOT.server, LABEL.echo, 'a word')) }
   },
   expected: { limited: { still: 'worked' } },
+  onSlowpath: { death: { cause: 'fault', detail: /^a session that is not its own$/ } },
 }
 const replayed: Attack = {
   name: 'a replay after revoke',
@@ -426,6 +432,7 @@ const floodAtTheRoot: Attack = {
     }
   },
   expected: { death: { cause: 'fault', detail: /^more messages than credits to warden$/ } },
+  onSlowpath: { death: { cause: 'fault', detail: /^more messages than credits$/ } },
 }
 const floodAtServer = (name: string, kind: number, session: (own: number) => number): Attack => ({
   name,
@@ -440,6 +447,7 @@ const floodAtServer = (name: string, kind: number, session: (own: number) => num
     return { all: true }
   },
   expected: { limited: { all: true } },
+  onSlowpath: 'none',
   patienceMs: 120_000,
 })
 const neverReplies: Attack = {
