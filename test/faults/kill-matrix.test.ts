@@ -11,7 +11,8 @@ import { isAtLeast, scaled } from '../support/scale.ts'
 import { bootSystem, endAllSystems, type System } from '../support/system.ts'
 
 const MiB = 1 << 20
-const BYTES = 16 * MiB
+/** Much more than is copied while a test looks for the moment to strike. */
+const BYTES = 48 * MiB
 const SIGNALS = ['SIGKILL', 'SIGSEGV', 'SIGSTOP'] as const
 const DRIVERS = ['pnp', 'pci', 'i8042prt', 'kbdclass', 'storahci', 'disk', 'partmgr', 'mountmgr', 'fatfs']
 const DEVICES = ['i8042', 'display', 'rtc', 'pci-host', 'ahci0']
@@ -33,7 +34,7 @@ class Bench {
     this.disk = this.makeDisk()
   }
   private makeDisk(): DiskImage {
-    const disk = DiskImage.make(this.test, { fat: 32, bytes: 96 * MiB })
+    const disk = DiskImage.make(this.test, { fat: 32, bytes: 192 * MiB })
     disk.put('Source.bin', this.source)
     disk.makeDirectory('Target')
     return disk
