@@ -379,6 +379,7 @@ export class Kernel {
       process.tell(encode(KIND.NOTIFY, 0, word, cptr, sequence, null, context))
     try {
       const { object } = this.notificationAt(process, cptr, RIGHT.read)
+      if (!object.mayWait()) return refuse(SEL4_ERROR.seL4_NotEnoughMemory)
       object.wait({ process, deliver, withdraw: () => refuse(SEL4_ERROR.seL4_InvalidCapability) })
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error

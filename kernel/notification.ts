@@ -16,6 +16,9 @@ export interface Waiter {
   /** There is nothing to wait for any more. */
   withdraw(): void
 }
+/** As many as a process may have threads: who sends WAIT without end would fill the kernel with waiters. */
+const WAITERS_MAX = 1024
+
 export class Notification implements KernelObject {
   readonly type = 'Notification'
   references = 0
@@ -53,6 +56,10 @@ export class Notification implements KernelObject {
     this.word = 0
     this.context = undefined
     return word
+  }
+  /** False: as many wait already as may. */
+  mayWait(): boolean {
+    return this.waiters.length < WAITERS_MAX
   }
   wait(waiter: Waiter): void {
     if (this.word) this.give(waiter)

@@ -500,6 +500,25 @@ const makesNotifications: Attack = {
   run: ({ env }) => until(70_000, () => env.sel4.makeNotification()),
   expected: { limited: { error: 'seL4_NotEnoughMemory', soon: true } },
 }
+const waitsWithoutEnd: Attack = {
+  name: 'waiting for one notification again and again',
+  async run({ env, runtime }) {
+    const notification = await env.sel4.makeNotification()
+    const refused = new Set<number>()
+    const onGate = runtime.onGate.bind(runtime)
+    runtime.onGate = (message) => {
+      if (message[0] === KIND.NOTIFY && flagsOf(message) & FLAG.ERROR) refused.add(sequenceOf(message))
+      else onGate(message)
+    }
+    for (let sequence = 1; sequence <= 3000; sequence++) {
+      runtime.transport.gate(encode(KIND.WAIT, 0, 0, notification, 0x1000_0000 + sequence, null))
+      if (sequence % 100 === 0) await pause(1)
+    }
+    await pause(SILENCE_MS)
+    return { refused: refused.size }
+  },
+  expected: { limited: { refused: 3000 - 1024 } },
+}
 const reopensSession: Attack = {
   name: 'the same session, opened again and again',
   run: ({ runtime }) => until(1000, () => runtime.invoke(OP.openSession, [SLOT.server])),
@@ -641,6 +660,7 @@ export const ATTACKS: readonly Attack[] = [
   exhaustsUntyped,
   opensEndpoints,
   makesNotifications,
+  waitsWithoutEnd,
   reopensSession,
   spins,
   accuses(
