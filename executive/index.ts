@@ -46,6 +46,7 @@ async function run(env: Environment, look?: (ex: Executive) => void): Promise<vo
     if (Console.isOn(root.manifest.devices[report.name]?.ports ?? [])) void ex.console.repaint()
     ex.ps.died(report).catch((error: unknown) => env.exit(70, `after the death of ${report.name}: ${String(error)}`))
   })
+  root.onReclaim((memory) => ex.io.irps.released(memory))
   look?.(ex)
   root.onPowerButton(() => void ex.power.shutDown(0, 'power button'))
   const served = env.sel4.serve(endpoint, [

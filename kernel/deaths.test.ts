@@ -2,8 +2,9 @@
  * A thousand deaths, in virtual time: whoever dies, in whatever way, is reported at once (a stopped one within its lease),
  * whoever called it hears so, its successor has the same memory, and nothing of it is left in any table of the kernel.
  */
+import { RIGHTS, seL4_CapInitThreadCNode } from '#contracts/sel4'
 import { expect } from 'chai'
-import type { DeathReport, Environment, Main, SpawnRequest } from '../lib/sel4/api.ts'
+import type { DeathReport, Environment, Main } from '../lib/sel4/api.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
 import { scaled } from '../test/support/scale.ts'
 import { checkInvariants } from './invariants/index.ts'
@@ -49,6 +50,11 @@ const files = {
   }),
   exists: () => true,
 }
+/** Where driver and program find the endpoint between them. */
+const BETWEEN = 0x2000
+const DEPTH = 32
+/** By then the root task has put it there. */
+const FURNISHED_MS = 50
 const VICTIMS = ['driver', 'chip', 'program', 'panel'] as const
 type Victim = (typeof VICTIMS)[number]
 const WAYS = {
@@ -105,6 +111,7 @@ function imagesOf(fates: Fates): Readonly<Record<string, Main>> {
     Promise.race([fates.await(env), fates.calling('chip', env, () => env.sel4.call(env.caps.wire, 1, null))])
   const driver: Main = async (env) => {
     const { sel4, caps } = env
+    await env.clock.sleep(FURNISHED_MS)
     const notification = await sel4.makeNotification()
     await sel4.irqSetNotification(caps.irq, notification)
     void sel4.wait(notification)
@@ -114,14 +121,16 @@ function imagesOf(fates: Fates): Readonly<Record<string, Main>> {
       fates.await(env),
       (async () => {
         for (let odd = false; ; odd = !odd) {
-          const { reply } = await sel4.recv(caps.own)
+          const { reply } = await sel4.recv(BETWEEN)
           if (reply && !odd) sel4.reply(reply, 0, null)
         }
       })(),
     ])
   }
-  const program: Main = (env) =>
-    Promise.race([fates.await(env), fates.calling('driver', env, () => env.sel4.call(env.caps.driver, 1, null))])
+  const program: Main = async (env) => {
+    await env.clock.sleep(FURNISHED_MS)
+    await Promise.race([fates.await(env), fates.calling('driver', env, () => env.sel4.call(BETWEEN, 1, null))])
+  }
   const executive: Main = async (env) => {
     const root = env.root!
     const [served, own, port, irq] = await Promise.all([
@@ -133,14 +142,20 @@ function imagesOf(fates: Fates): Readonly<Record<string, Main>> {
     void (async () => {
       for (;;) await env.sel4.recv(served)
     })()
+    // Who spawns may hold its child's CSpace, and put there what the manifest's ceiling does not name.
     const spawn = async (image: 'driver' | 'program') => {
-      const executive = { from: served, badge: 3 }
-      const caps: SpawnRequest['caps'] =
-        image === 'driver'
-          ? { executive, port: { from: port }, irq: { from: irq }, own: { from: own, rights: ['read'] as const } }
-          : { executive, driver: { from: own, badge: 9 } }
-      const arenaBytes = (image === 'driver' ? 4 : 2) << 20
-      const { arena } = await root.spawn({ image, birth: 'fresh', caps, arenaBytes, config: {} })
+      const hardware = image === 'driver' && { port: { from: port }, irq: { from: irq } }
+      const { arena, caps } = await root.spawn({
+        image,
+        birth: 'fresh',
+        caps: { executive: { from: served, badge: 3 }, ...hardware },
+        arenaBytes: (image === 'driver' ? 4 : 2) << 20,
+        config: {},
+        control: true,
+      })
+      const { cnode, tcb, vspace } = caps!
+      await env.libsel4.CNode_Copy(cnode, BETWEEN, DEPTH, seL4_CapInitThreadCNode, own, DEPTH, RIGHTS.all)
+      for (const held of [cnode, tcb, vspace]) await env.libsel4.CNode_Delete(seL4_CapInitThreadCNode, held, DEPTH)
       await root.dmaMap('chip', arena!, 'readwrite')
     }
     root.onDeath((report) => {
@@ -181,7 +196,7 @@ describe(`${DEATHS} deaths`, function () {
       const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
       sim = new Simulator({ seed: SEED, manifest, view: viewOf(manifest), images: imagesOf(fates) })
       sim.boot()
-      await sim.runUntil(() => sim.said('executive', 'ready').length > 0).catch((e) => { console.log(JSON.stringify(sim.lines.slice(0,12))); throw e })
+      await sim.runUntil(() => sim.said('executive', 'ready').length > 0)
       const { kernel } = sim
       const ways = Object.keys(WAYS) as Way[]
       let died = 0
@@ -193,7 +208,8 @@ describe(`${DEATHS} deaths`, function () {
         if (way === 'exit' || way === 'rejection') fates.orders.set(victim, way)
         else sim.kill(victim, way)
         const back = () => (kernel.processes.get(victim)?.init.generation ?? 0) > generation
-        await sim.runUntil(back, LEASE_MS + 2 * TICK_MS + 100)
+        const heard = () => victim === 'panel' || fates.reports.length > reported
+        await sim.runUntil(() => back() && heard(), LEASE_MS + 2 * TICK_MS + 100)
         died++
         if (victim === 'panel') return void panels++
         const report = fates.reports[reported]

@@ -135,7 +135,7 @@ const attachChip: Invocation = (kernel, { init }) => {
 
 // ---------------------------------------------------------------- root task
 
-const spawn: Invocation = (kernel, root, body) => {
+const spawn: Invocation = async (kernel, root, body) => {
   const request = record(body, 'spawn request')
   const image = kernel.manifest.images.find(({ name }) => name === request.image)
   if (!image) throw new Sel4Error('seL4_InvalidArgument', `no image ${String(request.image)} in the manifest`)
@@ -144,6 +144,7 @@ const spawn: Invocation = (kernel, root, body) => {
   const arenaBytes = (request.arenaBytes ?? 0) as number
   if (arenaBytes > image.arena) throw new Sel4Error('seL4_IllegalOperation', `${name}: arena above its ceiling`)
   const caps = Object.entries(record(request.caps ?? {}, 'caps'))
+  await kernel.machine.roomFor(image.bank ?? '', arenaBytes)
   const process = kernel.create({
     name,
     image: image.image,
@@ -153,10 +154,12 @@ const spawn: Invocation = (kernel, root, body) => {
     limits: image.limits,
     furnish: (child) => {
       for (const [key, mint] of caps) child.install(key, mintFor(kernel, root, child, record(mint, 'capability')))
-      if (arenaBytes) giveArena(kernel, child, image.bank ?? '', arenaBytes)
+      if (!arenaBytes) return
+      giveArena(kernel, child, image.bank ?? '', arenaBytes)
+      kernel.machine.share(child, child.arena as Capability, root)
     },
   })
-  return { ...childInfo(kernel, root, process), ...(request.control === true && { caps: controlOf(root, process) }) }
+  return { ...childInfo(process), ...(request.control === true && { caps: controlOf(root, process) }) }
 }
 function mintFor(kernel: Kernel, root: Process, child: Process, mint: Record<string, unknown>): Capability {
   const source = root.lookup(new Args([mint.from]).number(0))
@@ -171,13 +174,9 @@ function giveArena(kernel: Kernel, child: Process, bank: string, bytes: number):
   child.init.vspace.give(child.arena)
 }
 /** The root task sees its child's arena, under the child's address. */
-function childInfo(kernel: Kernel, root: Process, child: Process): object {
-  const { name, pid, arena, init } = child
+function childInfo({ name, pid, arena, init }: Process): object {
   const { generation } = init
   if (!arena) return { name, pid, generation }
-  const shared = derive(arena, { origin: `arena of ${name}` })
-  root.init.cspace.insert(shared)
-  kernel.machine.shared(child, shared)
   const frame = arena.object as Frame
   const { virtualAddress } = init.vspace.mappings[0]
   return { name, pid, generation, arena: { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress } }

@@ -202,6 +202,7 @@ export class Kernel {
     const token = this.host.secret()
     const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits.capabilities })
     const vspace = new VSpace(this.id(), this.waits)
+    vspace.mappedMax = limits.mapped
     const tcb = new Tcb(this.id(), name)
     const process = new Process({ ...plan, generation, token, cspace, vspace, tcb }, (message) =>
       this.host.send(token, message),
@@ -218,7 +219,9 @@ export class Kernel {
         heapBytes: limits.heap,
       })
     } catch (error) {
+      process.died()
       this.dismantle(process)
+      this.machine.unshare(process)
       throw error
     }
     tcb.resume()
@@ -428,6 +431,7 @@ export class Kernel {
     this.processes.delete(name)
     this.livingChanged()
     if (!this.stopping) this.afterwards(process, report, reborn)
+    this.machine.unshare(process)
   }
   private dismantle(process: Process): void {
     for (const cap of process.init.cspace.all()) {

@@ -7,7 +7,7 @@ import { IommuTable, iommuTableBytes } from '../lib/sel4/memory/iommu.ts'
 import { registersBytes } from '../lib/sel4/memory/registers.ts'
 import type { Extent, MemoryExtent } from '../lib/sel4/transport.ts'
 import { ASK } from '../lib/sel4/wire.ts'
-import { type Capability, isGone, makeCapability, remove } from './cspace.ts'
+import { type Capability, derive, isGone, makeCapability, remove } from './cspace.ts'
 import { Device } from './device.ts'
 import { IoSpace } from './iospace.ts'
 import { DeviceFrame, Frame } from './frame.ts'
@@ -21,6 +21,8 @@ import { type MemoryRegion, Untyped } from './untyped.ts'
 
 const whole = (path: string, length: number, writable = true): Extent => ({ path, offset: 0, length, writable })
 const PAGE = 4096
+/** An IO that names memory of the dead has ended by then, or its own deadline is longer than anybody should wait here. */
+const QUARANTINE_MS = 1000
 
 export class Machine {
   readonly untypeds = new Map<string, Capability>()
@@ -133,6 +135,13 @@ export class Machine {
     this.zero(frame)
     return makeCapability(frame, { origin, parent })
   }
+  /** In a bank without room to spare, what a process left that died a moment ago is what the next one gets. */
+  async roomFor(bank: string, bytes: number): Promise<void> {
+    const untyped = this.untypeds.get(bank)?.object as Untyped | undefined
+    if (!untyped || untyped.available() >= bytes) return
+    const patience = new Promise<void>((resolve) => this.kernel.host.alarm(QUARANTINE_MS, resolve))
+    await Promise.race([patience, Promise.all([...untyped.quarantine].map((region) => region.outOfReach()))])
+  }
   /** Before memory changes hands. */
   zero({ untyped, region, bytes }: Frame): void {
     const soiled = untyped.soiled(region.offset, bytes)
@@ -158,14 +167,19 @@ export class Machine {
   unbind(notification: Notification): void {
     for (const irq of this.irqs.values()) irq.unbind(notification)
   }
-  /** A capability of another process that goes with this one. */
-  shared(owner: Process, cap: Capability): void {
+  /** The owner's arena is mapped by another process as well, as long as the owner lives. */
+  share(owner: Process, arena: Capability, other: Process): void {
+    const cap = derive(arena, { origin: `arena of ${owner.name}` })
+    other.init.cspace.insert(cap)
     this.shares.set(owner, [...(this.shares.get(owner) ?? []), cap])
+    other.init.vspace.share(cap, owner.init.vspace.mappings[0].virtualAddress)
   }
-  forget(process: Process): void {
-    for (const cap of this.shares.get(process) ?? []) if (!isGone(cap)) remove(cap)
-    this.shares.delete(process)
+  /** Behind the report of its death: until then its memory is as it left it. */
+  unshare(owner: Process): void {
+    for (const cap of this.shares.get(owner) ?? []) if (!isGone(cap)) remove(cap)
+    this.shares.delete(owner)
   }
+  forget(process: Process): void {}
   /** A signal is not given to the dead: who else waits for it shall have it. */
   deafen(process: Process): void {
     for (const notification of this.notifications) notification.forget(process)

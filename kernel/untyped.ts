@@ -23,6 +23,8 @@ export class MemoryRegion implements Region {
   readonly untyped: Untyped
   readonly offset: number
   readonly bytes: number
+  private readonly kept = new Set<Promise<unknown>>()
+  private released = false
   constructor(untyped: Untyped, offset: number, bytes: number) {
     this.untyped = untyped
     this.offset = offset
@@ -31,7 +33,27 @@ export class MemoryRegion implements Region {
   get physicalAddress(): number {
     return this.untyped.bank.physicalAddress + this.offset
   }
+  /** Somebody may still reach it: until then it is in quarantine, even without an object. */
+  keep(until: Promise<unknown>): void {
+    this.kept.add(until)
+    void until.then(() => {
+      this.kept.delete(until)
+      this.giveBack()
+    })
+  }
+  async outOfReach(): Promise<void> {
+    await Promise.all(this.kept)
+  }
   release(): void {
+    this.released = true
+    this.giveBack()
+  }
+  private giveBack(): void {
+    if (!this.released) return
+    const { quarantine } = this.untyped.root
+    if (this.kept.size) return void quarantine.add(this)
+    quarantine.delete(this)
+    this.released = false
     this.untyped.give(this)
   }
 }
@@ -50,7 +72,9 @@ export class Untyped implements KernelObject {
   private living = 0
   /** Below this, memory of the bank has been somebody's; above, it is as the host made it: zero. */
   private used = 0
-  private readonly root: Untyped
+  readonly root: Untyped
+  /** Of a bank: what nobody has and somebody may still reach. */
+  readonly quarantine = new Set<MemoryRegion>()
 
   constructor(id: number, bank: Bank, region?: MemoryRegion) {
     this.id = id

@@ -53,8 +53,11 @@ export class VSpace implements KernelObject {
   readonly id: number
   readonly region?: Region
   process?: Process
-  /** Arenas. */
-  readonly mappings: { readonly cap: Capability; readonly virtualAddress: number }[] = []
+  /** Bytes it may have mapped: pages, arenas, and others' arenas beside its own memory. */
+  mappedMax = Number.POSITIVE_INFINITY
+  private mappedBytes = 0
+  /** Arenas, its own and others'. */
+  mappings: readonly { readonly cap: Capability; readonly virtualAddress: number }[] = []
   private readonly pages = new Map<number, Capability>()
   /** By level: address covered → the structure's capability. */
   private readonly tables: Map<number, Capability>[] = PAGING.map(() => new Map())
@@ -70,17 +73,43 @@ export class VSpace implements KernelObject {
   describe(): string {
     return `VSpace ${this.id} with ${this.mappings.length + this.pages.size} mappings`
   }
+  /** An arena, at an address of the kernel's choice. */
   give(cap: Capability): MemoryExtent {
-    const frame = cap.object as Frame
     const virtualAddress = this.nextAddress
+    this.share(cap, virtualAddress)
+    const frame = cap.object as Frame
     this.nextAddress += Math.ceil(frame.bytes / LARGE_PAGE) * LARGE_PAGE
-    this.mappings.push({ cap, virtualAddress })
     return { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress }
+  }
+  /** Somebody else's arena: the address is its owner's. */
+  share(cap: Capability, virtualAddress: number): void {
+    const frame = cap.object as Frame
+    this.count(frame.bytes)
+    this.mappings = [...this.mappings, { cap, virtualAddress }]
+    cap.unmap = () => {
+      cap.unmap = undefined
+      this.mappings = this.mappings.filter((mapping) => mapping.cap !== cap)
+      this.takeAway(frame, ASK.unmapMemory, [{ ...frame.extent(), physicalAddress: frame.physicalAddress }])
+    }
+  }
+  private count(bytes: number): void {
+    if (this.mappedBytes + bytes > this.mappedMax)
+      throw new Sel4Error('seL4_NotEnoughMemory', `mapped: more than ${this.mappedMax} bytes`)
+    this.mappedBytes += bytes
+  }
+  /** The memory is nobody else's before the process has confirmed, or is dead. */
+  private takeAway(frame: Frame, op: number, body: unknown): void {
+    this.mappedBytes -= frame.bytes
+    const told = this.process?.ask(op, body)
+    if (!told) return
+    frame.region.keep(told)
+    this.waits.add(told)
+    void told.then(() => this.waits.delete(told))
   }
   /** Its process is dead: nobody sees what is mapped. */
   abandon(): void {
     this.process = undefined
-    this.mappings.length = 0
+    for (const { cap } of this.mappings) cap.unmap?.()
   }
 
   // ------------------------------------------------------------ paging structures
@@ -131,6 +160,7 @@ export class VSpace implements KernelObject {
     if (there && there !== cap) throw new Sel4Error('seL4_DeleteFirst', 'a page is there')
     this.needLevels(vaddr, large ? 2 : 3)
     if (large && this.tables[2].has(vaddr)) throw new Sel4Error('seL4_DeleteFirst', 'a page table is there')
+    if (!there) this.count(frame.bytes)
     const writable = (cap.rights & rights & RIGHT.write) !== 0
     this.pages.set(vaddr, cap)
     cap.unmap = () => this.unmap(cap, vaddr)
@@ -139,10 +169,7 @@ export class VSpace implements KernelObject {
   private unmap(cap: Capability, vaddr: number): void {
     cap.unmap = undefined
     this.pages.delete(vaddr)
-    const told = this.process?.ask(ASK.unmap, [vaddr])
-    if (!told) return
-    this.waits.add(told)
-    void told.then(() => this.waits.delete(told))
+    this.takeAway(cap.object as Frame, ASK.unmap, [vaddr])
   }
   destroy(): void {
     for (const cap of this.pages.values()) cap.unmap?.()

@@ -76,17 +76,24 @@ export class FileCache implements ViewOwner {
     }
   }
 
-  async write(offset: number, bytes: Uint8Array, end: number): Promise<void> {
+  /** `check`: throws when `bytes` may be read no longer. */
+  async write(offset: number, bytes: Uint8Array, end: number, check: () => void = () => {}): Promise<void> {
     for (let done = 0; done < bytes.length; ) {
       const at = offset + done
       const index = Math.floor(at / VIEW_SIZE)
       const from = at - index * VIEW_SIZE
       const length = Math.min(bytes.length - done, VIEW_SIZE - from)
-      await this.writeView(index, from, bytes.subarray(done, done + length), end)
+      await this.writeView(index, from, bytes.subarray(done, done + length), end, check)
       done += length
     }
   }
-  private async writeView(index: number, from: number, bytes: Uint8Array, end: number): Promise<void> {
+  private async writeView(
+    index: number,
+    from: number,
+    bytes: Uint8Array,
+    end: number,
+    check: () => void,
+  ): Promise<void> {
     const base = index * VIEW_SIZE
     const to = from + bytes.length
     const keep = (page: number): boolean => base + page * PAGE < end
@@ -97,6 +104,7 @@ export class FileCache implements ViewOwner {
       if (from % PAGE !== 0 && keep(first)) await this.validate(entry, first, first)
       if (to % PAGE !== 0 && keep(last)) await this.validate(entry, last, last)
       while (entry.loading && entry.loading.first <= last && first <= entry.loading.last) await entry.loading.ended
+      check()
       this.markWritten(entry.view, first, last, from, to)
       entry.view.bytes.set(bytes, from)
     } finally {

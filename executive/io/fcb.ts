@@ -15,12 +15,23 @@ import { NT_SUCCESS, NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import type { Extent, FileCache } from '../cc/index.ts'
 import type { Executive } from '../executive.ts'
 import { SharedLock } from '../ke/lock.ts'
+import type { UserBuffer } from '../ps/process.ts'
 import type { FileObject } from './file.ts'
 import type { Vcb } from './volume.ts'
 
 export type Sizes = Of<typeof FILE_SIZES>
 /** Zeroes are written in pieces of this size when a file grows over a gap. */
 const GAP_PIECE = 256 * 1024
+/** Memory of a process that may die meanwhile, or of the Executive's own. */
+type Source = Pick<UserBuffer, 'bytes' | 'check'>
+function isGone({ check }: Source): boolean {
+  try {
+    check()
+    return false
+  } catch {
+    return true
+  }
+}
 
 export class Fcb {
   readonly vcb: Vcb
@@ -62,13 +73,10 @@ export class Fcb {
     })
   }
   /** At an offset, or at whatever is the end when its turn comes. Answers with where it went. */
-  async write(where: number | 'end', source: Uint8Array): Promise<number> {
+  async write(where: number | 'end', source: Source): Promise<number> {
+    const { length } = source.bytes
     await this.ex.cc.throttle()
-    if (
-      where !== 'end' &&
-      this.holds(where, source.length) &&
-      (await this.lock.shared(() => this.overwrite(where, source)))
-    )
+    if (where !== 'end' && this.holds(where, length) && (await this.lock.shared(() => this.overwrite(where, source))))
       return where
     return this.lock.exclusive(async () => {
       this.checkOpen()
@@ -81,25 +89,32 @@ export class Fcb {
     return offset + length <= this.sizes.FileSize
   }
   /** False when the file has become too short meanwhile. */
-  private async overwrite(offset: number, source: Uint8Array): Promise<boolean> {
+  private async overwrite(offset: number, source: Source): Promise<boolean> {
     this.checkOpen()
-    if (!this.holds(offset, source.length)) return false
+    if (!this.holds(offset, source.bytes.length)) return false
     await this.store(offset, source, this.sizes.FileSize)
     return true
   }
   private checkOpen(): void {
     if (this.closed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
   }
-  private async extendAndStore(offset: number, source: Uint8Array): Promise<void> {
+  private async extendAndStore(offset: number, source: Source): Promise<void> {
     const before = this.sizes.FileSize
-    if (offset + source.length > before) await this.askForSize(offset + source.length)
+    const after = offset + source.bytes.length
+    if (after > before) await this.askForSize(after)
     await this.zero(before, offset)
-    await this.store(offset, source, before)
+    try {
+      await this.store(offset, source, before)
+    } catch (error) {
+      // Its writer died: what is new must not show what the disk held there before.
+      if (isGone(source)) await this.zero(Math.max(before, offset), after)
+      throw error
+    }
   }
-  private async store(offset: number, source: Uint8Array, existing: number): Promise<void> {
-    this.ex.env.copied.bytes += source.length
+  private async store(offset: number, { bytes, check }: Source, existing: number): Promise<void> {
+    this.ex.env.copied.bytes += bytes.length
     this.ex.env.copied.calls++
-    await this.cache.write(offset, source, existing)
+    await this.cache.write(offset, bytes, existing, check)
   }
   private copy(target: Uint8Array, at: number, piece: Uint8Array): void {
     target.set(piece, at)

@@ -209,6 +209,15 @@ export function sliceMdl(mdl: Mdl, offset: number, length: number): Mdl {
   return { ByteOffset, ByteCount: length, Runs }
 }
 /** The MDL of physically contiguous memory. */
+export function namesAny(
+  { Runs }: Mdl,
+  memory: { readonly physicalAddress: number; readonly length: number },
+): boolean {
+  const first = memory.physicalAddress / PAGE
+  const last = first + memory.length / PAGE
+  for (let i = 0; i < Runs.length; i += 2) if (Runs[i] < last && first < Runs[i] + Runs[i + 1]) return true
+  return false
+}
 export function mdlOf(physicalAddress: number, length: number): Mdl {
   const ByteOffset = physicalAddress % PAGE
   return {

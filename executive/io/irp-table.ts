@@ -19,7 +19,7 @@ import type { DeviceObject } from './device.ts'
 import type { DriverObject } from './driver.ts'
 import { Irp, type IrpRequest, type IrpResult, Level, result, TERMINATED, type View } from './irp.ts'
 import { IrpCancellation } from './irp-cancel.ts'
-import { answerSuits, sliceMdl } from './irp-checks.ts'
+import { answerSuits, namesAny, sliceMdl } from './irp-checks.ts'
 import { IrpDeaths } from './irp-death.ts'
 import { type Packet, PacketJudge, wantsAny } from './irp-judge.ts'
 
@@ -360,6 +360,11 @@ export class IrpTable {
   ended(irp: Irp): Promise<void> {
     if (irp.ended) return Promise.resolve()
     return new Promise((resolve) => irp.watchers.push(resolve))
+  }
+  /** Resolves when no IRP names any of that memory, so that somebody else may have it. */
+  async released(memory: { readonly physicalAddress: number; readonly length: number }): Promise<void> {
+    const naming = this.all().filter(({ request: { mdl } }) => mdl && namesAny(mdl, memory))
+    await Promise.all(naming.map((irp) => this.ended(irp)))
   }
 }
 

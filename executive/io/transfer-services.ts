@@ -102,7 +102,7 @@ async function write(ex: Executive, transfer: Transfer): Promise<{ length: numbe
   const { fcb } = file
   const length = buffer.bytes.length
   if (fcb && length === 0) return { length, offset }
-  if (fcb && !uncached(file)) return { length, offset: await fcb.write(append ? 'end' : offset, buffer.bytes) }
+  if (fcb && !uncached(file)) return { length, offset: await fcb.write(append ? 'end' : offset, buffer) }
   if (fcb) {
     return fcb.bypassing(async () => {
       const at = append ? fcb.sizes.FileSize : offset
@@ -121,6 +121,7 @@ async function direct(
 ): Promise<number> {
   let done = 0
   while (done < buffer.bytes.length) {
+    buffer.check()
     const Length = Math.min(DIRECT_MAX, buffer.bytes.length - done)
     const result = await file.request(ex, {
       major: kind === 'Read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE,

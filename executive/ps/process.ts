@@ -14,6 +14,11 @@ export interface UserBuffer {
   /** The memory itself, shared with the process. */
   readonly bytes: Uint8Array
   readonly physicalAddress: number
+  /**
+   * Throws when the process is dead: its memory has been taken away and reads as zeros. To be called behind every await,
+   * before `bytes` are read.
+   */
+  check(): void
 }
 
 export class Process extends NtObject implements Waitable {
@@ -46,7 +51,11 @@ export class Process extends NtObject implements Waitable {
     const offset = arena ? address - arena.virtualAddress : -1
     if (!arena || offset < 0 || length < 0 || offset + length > arena.length)
       throw new StatusError('STATUS_ACCESS_VIOLATION')
-    return { bytes: arena.bytes.subarray(offset, offset + length), physicalAddress: arena.physicalAddress + offset }
+    const bytes = arena.bytes.subarray(offset, offset + length)
+    return { bytes, physicalAddress: arena.physicalAddress + offset, check: () => this.checkAlive() }
+  }
+  private checkAlive(): void {
+    if (this.handles.closed) throw new StatusError('STATUS_PROCESS_IS_TERMINATING', this.name)
   }
   /** It runs no more: no handle is made for it, none of its waits goes on. */
   leave(): void {

@@ -12,8 +12,11 @@ export function* mappings(all: Survey): Generator<string> {
   for (const space of all.of(VSpace)) {
     yield* pages(all, space, space['pages'], mapped)
     for (const table of space['tables']) yield* entries(all, space, table, PagingStructure, mapped)
-    for (const { cap } of space.process?.alive ? space.mappings : [])
-      if (!inCSpace(all, cap)) yield `an arena is mapped in ${space.describe()} without its capability`
+    for (const { cap } of space.mappings) {
+      mapped.set(cap, `in ${space.describe()}`)
+      if (space.process?.alive && !inCSpace(all, cap))
+        yield `an arena is mapped in ${space.describe()} without its capability`
+    }
   }
   for (const space of all.of(IoSpace)) {
     yield* pages(all, space, space['pages'], mapped)

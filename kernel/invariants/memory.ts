@@ -8,8 +8,11 @@ interface Range {
   readonly bytes: number
 }
 export function* memory({ kernel, objects }: Survey): Generator<string> {
-  const tenants = tenantsOf([...objects.keys()])
   const banks = [...kernel.machine.untypeds.values()].map(({ object }: Capability) => object as Untyped)
+  const tenants = tenantsOf(
+    [...objects.keys()].map(regionOf),
+    banks.flatMap(({ quarantine }) => [...quarantine]),
+  )
   for (const untyped of new Set([...banks, ...tenants.keys(), ...instances(objects.keys())])) {
     const living = tenants.get(untyped) ?? []
     yield* overlaps(untyped, living)
@@ -22,8 +25,14 @@ export function* memory({ kernel, objects }: Survey): Generator<string> {
 function* instances(objects: Iterable<KernelObject>): Generator<Untyped> {
   for (const object of objects) if (object instanceof Untyped) yield object
 }
-/** Untyped memory → the ranges taken out of it. It lives on, without a capability, as long as something in it lives. */
-function tenantsOf(objects: readonly KernelObject[]): Map<Untyped, MemoryRegion[]> {
+/**
+ * Untyped memory → the ranges taken out of it, those in quarantine included. It lives on, without a capability, as long as
+ * something in it does.
+ */
+function tenantsOf(
+  living: readonly (MemoryRegion | undefined)[],
+  quarantine: readonly MemoryRegion[],
+): Map<Untyped, MemoryRegion[]> {
   const tenants = new Map<Untyped, MemoryRegion[]>()
   const counted = new Set<MemoryRegion>()
   const count = (region: MemoryRegion | undefined): void => {
@@ -32,7 +41,7 @@ function tenantsOf(objects: readonly KernelObject[]): Map<Untyped, MemoryRegion[
     tenants.set(region.untyped, [...(tenants.get(region.untyped) ?? []), region])
     count(region.untyped.region)
   }
-  for (const object of objects) count(regionOf(object))
+  for (const region of [...living, ...quarantine]) count(region)
   return tenants
 }
 const inOrder = (ranges: readonly Range[]): Range[] => [...ranges].sort((a, b) => a.offset - b.offset)

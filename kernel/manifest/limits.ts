@@ -20,6 +20,7 @@ const MIB = 1024 * 1024
 const DEFAULT_LIMITS: Limits = {
   heap: 256 * MIB,
   data: 256 * MIB,
+  mapped: 256 * MIB,
   leaseMs: 2000,
   capabilities: 4096,
   credits: 64,
@@ -30,7 +31,7 @@ interface Least {
   readonly text?: (value: number) => string
   readonly why: string
 }
-const LEAST: Readonly<Record<keyof Limits, Least>> = {
+const LEAST: Readonly<Partial<Record<keyof Limits, Least>>> = {
   heap: { value: 64 * MIB, text: sizeText, why: 'a process needs at least 64 MiB' },
   data: { value: 64 * MIB, text: sizeText, why: 'Node and its libraries need at least 64 MiB' },
   leaseMs: { value: 250, why: 'less than 250 would end a process that only collects garbage' },
@@ -43,12 +44,15 @@ const LEAST: Readonly<Record<keyof Limits, Least>> = {
   cpuShare: { value: 10, why: 'with less than 10 a process would seem to hang' },
 }
 
-export function limitsOf({ heap, data, ...rest }: Limit = {}): Limits {
+export function limitsOf({ heap, data, mapped, ...rest }: Limit = {}): Limits {
+  const size = (given: string | number | undefined, otherwise: number) =>
+    given === undefined ? otherwise : parseSize(given)
   return {
     ...DEFAULT_LIMITS,
     ...rest,
-    ...(heap !== undefined && { heap: parseSize(heap) }),
-    ...(data !== undefined && { data: parseSize(data) }),
+    heap: size(heap, DEFAULT_LIMITS.heap),
+    data: size(data, DEFAULT_LIMITS.data),
+    mapped: size(mapped, DEFAULT_LIMITS.mapped),
   }
 }
 
@@ -60,11 +64,10 @@ export function limitsSuffice({ file, devices, panel, root, images }: Manifest):
     ...images.map(({ name, limits }) => ({ key: `images.${name}`, limits })),
   ]
   return holders.flatMap(({ key, limits }) =>
-    (Object.keys(LEAST) as (keyof Limits)[])
-      .filter((name) => (limits[name] ?? Number.POSITIVE_INFINITY) < LEAST[name].value)
-      .map((name) => {
-        const { text = String, why } = LEAST[name]
-        return `${file}: ${key}.limits.${name} is ${text(limits[name] as number)}, but ${why}; raise it`
-      }),
+    Object.entries(LEAST).flatMap(([name, { value, text = String, why }]) => {
+      const limit = limits[name as keyof Limits]
+      if (limit === undefined || limit >= value) return []
+      return [`${file}: ${key}.limits.${name} is ${text(limit)}, but ${why}; raise it`]
+    }),
   )
 }

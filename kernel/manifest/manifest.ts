@@ -47,6 +47,7 @@ export interface Needs {
 export interface Limits {
   readonly heap: number
   readonly data: number
+  readonly mapped: number
   readonly leaseMs: number
   readonly capabilities: number
   readonly credits: number

@@ -52,6 +52,8 @@ const Limits = Type.Partial(
     heap: Size,
     /** Its memory besides: buffers, libraries; a process that has more is ended. */
     data: Size,
+    /** Memory of banks it has mapped, arenas included; one page more is seL4_NotEnoughMemory. */
+    mapped: Size,
     /** How long it may be silent before it counts as hung and is ended. */
     leaseMs: Type.Integer({ minimum: 0, expects: 'a number of milliseconds' }),
     /** Capability slots of its CSpace; one more is seL4_NotEnoughMemory. */

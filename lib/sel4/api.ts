@@ -261,6 +261,11 @@ export interface RootTask {
   kill(name: string): Promise<void>
   /** Called for every death of a spawned process, after its sessions are closed, its DMA is off and its frames reclaimed. */
   onDeath(handler: (report: DeathReport) => void): void
+  /**
+   * Called behind the report of a death, before the dead one's memory is taken from the caller's address space and may be
+   * somebody else's: whoever still names it (an IO under way) is waited for.
+   */
+  onReclaim(handler: (memory: { physicalAddress: number; length: number }) => Promise<void>): void
   /** Called when somebody outside asks the system to stop: the root task ends it in order, with shutdown(). */
   onPowerButton(handler: () => void): void
   /** Allocates memory of a protection domain ('cache', …) for the root task itself. */

@@ -9,8 +9,8 @@ import { DeviceMachine } from './device.ts'
 import { KernelRootTask, mapMemory } from './root-task.ts'
 import { Runtime } from './runtime.ts'
 import { Threads } from './threads.ts'
-import type { BootInfo, ProcessTransport } from './transport.ts'
-import { decodeBody, encode, KIND, kindOf } from './wire.ts'
+import type { BootInfo, Extent, ProcessTransport } from './transport.ts'
+import { ASK, decodeBody, encode, KIND, kindOf } from './wire.ts'
 
 export interface Surroundings {
   readonly transport: ProcessTransport
@@ -51,6 +51,7 @@ export function connect(around: Surroundings): Promise<Environment> {
 function build(around: Surroundings, runtime: Runtime, boot: BootInfo): Environment {
   const { transport, clock, random } = around
   if (boot.tracing) runtime.tracer.enable(true)
+  runtime.whenAsked(ASK.unmapMemory, (body) => transport.unmap((body as [Extent])[0]))
   const threads = new Threads(runtime, (error) => around.die(error, runtime))
   return {
     name: boot.name,

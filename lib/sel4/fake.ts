@@ -394,6 +394,7 @@ export class FakeRoot implements RootTask {
     this.handlers.push(handler)
   }
   readonly powerButton: (() => void)[] = []
+  onReclaim(): void {}
   onPowerButton(handler: () => void): void {
     this.powerButton.push(handler)
   }

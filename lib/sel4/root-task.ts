@@ -35,6 +35,7 @@ export class KernelRootTask implements RootTask {
   private readonly runtime: Runtime
   private readonly handlers: ((report: DeathReport) => void)[] = []
   private readonly powerButton: (() => void)[] = []
+  private readonly users: ((memory: Range) => Promise<void>)[] = []
 
   constructor(runtime: Runtime, manifest: ManifestView) {
     this.runtime = runtime
@@ -42,6 +43,7 @@ export class KernelRootTask implements RootTask {
     runtime.whenAsked(ASK.death, (body) => {
       for (const handler of this.handlers) handler(body as DeathReport)
     })
+    runtime.whenAsked(ASK.unmapMemory, (body) => this.reclaimed(body as [MemoryExtent]))
     runtime.whenAsked(ASK.powerButton, () => {
       for (const press of this.powerButton) press()
       return this.powerButton.length > 0
@@ -77,6 +79,14 @@ export class KernelRootTask implements RootTask {
   }
   onDeath(handler: (report: DeathReport) => void): void {
     if (this.handlers.push(handler) === 1) void this.runtime.invoke(OP.watchDeaths, null)
+  }
+  onReclaim(handler: (memory: Range) => Promise<void>): void {
+    this.users.push(handler)
+  }
+  private async reclaimed([extent]: [MemoryExtent]): Promise<null> {
+    await Promise.all(this.users.map((used) => used(extent)))
+    this.runtime.transport.unmap(extent)
+    return null
   }
   onPowerButton(handler: () => void): void {
     this.powerButton.push(handler)

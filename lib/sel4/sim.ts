@@ -283,6 +283,7 @@ class SimProcess implements ProcessTransport {
   map(extent: Extent): Uint8Array {
     return this.sim.map(extent)
   }
+  unmap(): void {}
 
   // ------------------------------------------------------------ life
 

@@ -20,6 +20,11 @@ export interface ProcessTransport {
   listen(gate: (message: Buffer) => void, peer: (identity: Buffer, message: Buffer) => void): void
   /** Maps shared memory the kernel named. */
   map(extent: Extent): Uint8Array
+  /**
+   * Takes such a mapping away: what anybody here does with it from now on reaches nobody else. In the simulator, where all
+   * memory is one process's, it still would.
+   */
+  unmap(extent: Extent): void
 }
 export interface PeerLink {
   send(message: Buffer): void

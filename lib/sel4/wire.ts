@@ -143,6 +143,8 @@ export const ASK = {
   map: 21,
   unmap: 22,
   statusBits: 23,
+  /** Memory that was given as a whole – an arena, one's own or a child's – is gone. */
+  unmapMemory: 24,
 } as const
 
 /** A trace context: 16 bytes of trace id, 8 bytes of span id. */

@@ -8,7 +8,7 @@
  * is gone is no error here, the kernel tells of its death.
  */
 import { Dealer, Router } from 'zeromq'
-import { openBank } from './memory/bank.ts'
+import { openBank, takeAway } from './memory/bank.ts'
 import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
 import { MESSAGE_MAX } from './wire.ts'
 
@@ -87,7 +87,7 @@ export class ZeromqTransport implements ProcessTransport {
     }
   }
   map(extent: Extent): Uint8Array {
-    const key = `${extent.path} ${extent.offset} ${extent.length} ${extent.writable}`
+    const key = keyOf(extent)
     let bytes = this.mapped.get(key)
     if (!bytes) {
       bytes = openBank(extent.path, extent.length, { writable: extent.writable, offset: extent.offset }).bytes
@@ -95,12 +95,18 @@ export class ZeromqTransport implements ProcessTransport {
     }
     return bytes
   }
+  unmap(extent: Extent): void {
+    const bytes = this.mapped.get(keyOf(extent))
+    if (bytes) takeAway(bytes)
+    this.mapped.delete(keyOf(extent))
+  }
   /** Waits until what was sent to the kernel is with it, as far as that can be known. */
   close(): void {
     this.gateSocket.linger = 1000
     this.gateSocket.close()
   }
 }
+const keyOf = ({ path, offset, length, writable }: Extent): string => `${path} ${offset} ${length} ${writable}`
 /** Until it is closed: that ends the receive under way with an error. */
 async function receiveFrom(socket: Dealer, receive: (message: Buffer) => void): Promise<void> {
   for (;;) {

@@ -4,11 +4,13 @@
  *   checkSpace(directory, bytes)   one clear error when the file system cannot hold that much more
  *   createBank(path, bytes)        makes the sparse file (private, must not exist yet)
  *   openBank(path, bytes, …)       maps it, or an extent of it, into this process
- *   protectNone(range)             takes the pages of a range away and keeps the addresses reserved
+ *   protectNone(range)             takes the pages of a range away: whoever touches them ends this process
+ *   takeAway(bytes)                takes a whole mapping away: whoever touches it touches zeros that nobody else sees
  *
- * A mapping is never unmapped while the process lives: JavaScript may still hold a view, and an address given back is
- * given out again, so that a stale view would write into somebody else's page. Closing and revoking therefore map
- * PROT_NONE over the range: a stale access ends this process, and a system call handed such a view gets EFAULT.
+ * A mapping is never unmapped while JavaScript may hold a view: an address given back is given out again, so that a stale
+ * view would write into somebody else's page. Closing maps PROT_NONE over the range: a system call handed such a view
+ * gets EFAULT. What is taken away is given back to the host when V8 has found that nobody holds a view of it
+ * (docs/adr/0014-taken-memory.md).
  *
  * Never decides who may map what: that is the kernel's, by the paths or descriptors it hands out.
  */
@@ -113,6 +115,20 @@ function map(path: string, file: number, bytes: number, offset: number, writable
   }
 }
 
+/** Views of what was taken away are gone: its addresses may be anybody's. */
+const unreachable = new FinalizationRegistry<{ readonly address: number; readonly length: number }>(
+  ({ address, length }) => libc().unmap(address, length),
+)
+/** `bytes` must be a whole mapping, as openBank gave it. */
+export function takeAway(bytes: Uint8Array): void {
+  const address = addresses.get(bytes.buffer)
+  if (address === undefined || bytes.byteLength !== bytes.buffer.byteLength)
+    throw new RangeError('takeAway takes a whole mapping of a bank')
+  const length = bytes.byteLength
+  if (!libc().mapOver(address, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE))
+    throw new Error('The memory of a bank could not be taken away')
+  unreachable.register(bytes.buffer, { address, length })
+}
 /**
  * Takes a range of an opened bank away from this process. The caller makes sure that nothing reads the range any more:
  * an access from JavaScript ends the process. The range must be whole pages.

@@ -8,7 +8,16 @@ export {
   PHYSICAL_LIMIT,
   pagesOf,
 } from './iommu.ts'
-export { checkSpace, createBank, type OpenBank, type OpenOptions, openBank, PAGE, protectNone } from './bank.ts'
+export {
+  checkSpace,
+  createBank,
+  type OpenBank,
+  type OpenOptions,
+  openBank,
+  PAGE,
+  protectNone,
+  takeAway,
+} from './bank.ts'
 export { type BankRange, type Located, PhysicalMap, type Piece } from './physical-map.ts'
 export { dieWithParent, parentPid } from './process.ts'
 export { DeviceRegisters, DriverRegisters, RING_ENTRIES, registersBytes } from './registers.ts'

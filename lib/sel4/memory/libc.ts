@@ -16,6 +16,7 @@ export interface Libc {
   mapFile(length: number, protection: number, flags: number, file: number, offset: number): Mapped | { errno: number }
   /** Maps over an address range already mapped; false when refused. */
   mapOver(address: number, length: number, protection: number, flags: number): boolean
+  unmap(address: number, length: number): void
   prctl(option: number, value: number): number
   getppid(): number
   errnoName(errno: number): string
@@ -67,6 +68,7 @@ function load(): Libc {
   const library = openLibrary(koffi)
   const mmap = library.func('void *mmap(void *, size_t, int, int, int, int64_t)')
   const remap = library.func('uintptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)')
+  const munmap = library.func('int munmap(uintptr_t, size_t)')
   // Variadic in the header; on Linux x86-64 and arm64 integers are passed the same way either way.
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)')
   const getppid = library.func('int getppid()')
@@ -79,6 +81,7 @@ function load(): Libc {
     },
     mapOver: (address, length, protection, flags) =>
       Number(remap(address, length, protection, flags, -1, 0)) === address,
+    unmap: (address, length) => void munmap(address, length),
     prctl: (option, value) => prctl(option, value, 0, 0, 0),
     getppid: () => getppid(),
     errnoName: (errno) => Object.entries(koffi.os.errno).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`,
