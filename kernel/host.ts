@@ -36,6 +36,8 @@ export interface Host {
   /** Starts an image; resolves with its pid. */
   start(request: StartRequest): number
   kill(pid: number, signal: string): void
+  /** A process is gone: so is the place where its fast path listened. */
+  forget(address: string): void
   usage(pid: number): Usage | undefined
   /** Memory that is its own: of no file, shared with nobody. */
   ownKb(pid: number): number | undefined

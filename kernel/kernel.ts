@@ -314,6 +314,8 @@ export class Kernel {
     const body = decodeBody(message)
     if (process.state !== 'starting' || !Array.isArray(body) || typeof body[0] !== 'string')
       return this.end(process, 'fault', 'a second birth')
+    if ([...this.processes.values()].some(({ address }) => address === body[0]))
+      return this.end(process, 'fault', 'it claims the address of another')
     process.address = body[0]
     process.state = 'running'
     process.tell(encode(KIND.BOOT, 0, 0, 0, 0, this.bootInfo(process)))
@@ -427,6 +429,7 @@ export class Kernel {
     await this.machine.stopDma(process)
     this.dismantle(process)
     await this.sessions.settled()
+    if (process.address) this.host.forget(process.address)
     this.byToken.delete(init.token)
     this.processes.delete(name)
     this.livingChanged()

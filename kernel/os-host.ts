@@ -12,14 +12,15 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { Router } from 'zeromq'
 import { randomName } from '../lib/sel4/chance.ts'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
-import { BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
+import { addressOf, BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
 import { heapIsFull } from './last-words.ts'
 
@@ -115,6 +116,12 @@ export class OsHost implements Host {
   }
   kill(pid: number, signal: string): void {
     this.children.get(pid)?.kill(signal as NodeJS.Signals)
+  }
+  /** The process said itself where it listens: only what can be a socket's name of this run is taken for one. */
+  forget(address: string): void {
+    const { run } = this.options
+    const name = basename(address)
+    if (address === addressOf(run, name) && /^[0-9a-f]{32}$/.test(name)) rmSync(join(run, 's', name), { force: true })
   }
   usage(pid: number): Usage | undefined {
     try {

@@ -187,6 +187,7 @@ class SimHost implements Host {
     const process = this.sim.processes.get(pid)
     return process && { cpuMs: 0, rssKb: 0, state: process.stopped ? 'T' : 'S' }
   }
+  forget(): void {}
   ownKb(): number {
     return 0
   }

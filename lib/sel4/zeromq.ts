@@ -32,6 +32,7 @@ export const BOUNDED = {
   maxMessageSize: MESSAGE_MAX,
   linger: 0,
 } as const
+export const addressOf = (run: string, name: string): string => `ipc://${run}/s/${name}`
 export const gateOf = (run: string): string => `ipc://${run}/s/gate`
 
 export function peerGone(error: unknown): void {
@@ -47,7 +48,7 @@ export class ZeromqTransport implements ProcessTransport {
 
   constructor(run: string, token: string, name: string) {
     this.run = run
-    this.address = `ipc://${run}/s/${name}`
+    this.address = addressOf(run, name)
     this.gateSocket = new Dealer({ routingId: token, ...NEVER_WAIT, ...BOUNDED })
     this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...BOUNDED })
   }
