@@ -13,7 +13,7 @@ import {
 import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, OP } from '../lib/sel4/wire.ts'
-import { ALL_RIGHTS, type Capability, derive, makeCapability, RIGHT, rightsOf } from './cspace.ts'
+import { ALL_RIGHTS, type Capability, derive, makeCapability, remove, RIGHT, rightsOf } from './cspace.ts'
 import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
@@ -216,7 +216,12 @@ const allocate: Invocation = (kernel, root, body) => {
     throw new Sel4Error('seL4_IllegalOperation', `bank ${args.text(0)} is not the root task's`)
   const cap = kernel.machine.frame(args.text(0), args.number(1), 'allocate')
   root.init.cspace.insert(cap)
-  return root.init.vspace.give(cap)
+  try {
+    return root.init.vspace.give(cap)
+  } catch (error) {
+    remove(cap)
+    throw error
+  }
 }
 const issue =
   (make: (kernel: Kernel, args: Args) => Capability): Invocation =>

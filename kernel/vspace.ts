@@ -13,6 +13,7 @@ import type { MemoryExtent } from '../lib/sel4/transport.ts'
 import { ASK } from '../lib/sel4/wire.ts'
 import { type Capability, type KernelObject, type Region, RIGHT } from './cspace.ts'
 import type { Frame } from './frame.ts'
+import { sizeText } from './manifest/units.ts'
 import type { Process } from './process.ts'
 
 /** Above anything a null pointer with an offset reaches. */
@@ -94,7 +95,7 @@ export class VSpace implements KernelObject {
   }
   private count(bytes: number): void {
     if (this.mappedBytes + bytes > this.mappedMax)
-      throw new Sel4Error('seL4_NotEnoughMemory', `mapped: more than ${this.mappedMax} bytes`)
+      throw new Sel4Error('seL4_NotEnoughMemory', `mapped: more than ${sizeText(this.mappedMax)}`)
     this.mappedBytes += bytes
   }
   /** The memory is nobody else's before the process has confirmed, or is dead. */

@@ -4,7 +4,7 @@
  *
  *   checkManifest(manifest)   throws ManifestError with every sentence of every rule
  */
-import { limitsSuffice } from './limits.ts'
+import { arenasMapped, limitsSuffice } from './limits.ts'
 import { type IrqLine, type Manifest, type ManifestDevice, ManifestError, PANEL } from './manifest.ts'
 import { hex, sizeText } from './units.ts'
 
@@ -402,6 +402,7 @@ const RULES: readonly Rule[] = [
   bankIsRoots,
   arenasFit,
   limitsSuffice,
+  arenasMapped,
   overrideFits,
   portsAreRanges,
   portsAreApart,

@@ -3,6 +3,7 @@
  *
  *   limitsOf(given)          every limit, from what a file says of them
  *   limitsSuffice(manifest)  check.ts's rule: a process with less could not live
+ *   arenasMapped(manifest)   check.ts's rule: a process may map the arena it gets
  *
  * docs/guides/limits.md says who enforces each and what happens at it.
  */
@@ -70,4 +71,13 @@ export function limitsSuffice({ file, devices, panel, root, images }: Manifest):
       return [`${file}: ${key}.limits.${name} is ${text(limit)}, but ${why}; raise it`]
     }),
   )
+}
+
+export function arenasMapped({ file, images }: Manifest): string[] {
+  return images
+    .filter(({ arena, limits: { mapped } }) => arena > mapped)
+    .map(
+      ({ name, arena, limits: { mapped } }) =>
+        `${file}: images.${name}.arena is ${sizeText(arena)}, but images.${name}.limits.mapped is ${sizeText(mapped)}; raise it or make the arena smaller`,
+    )
 }

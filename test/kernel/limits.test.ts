@@ -13,6 +13,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { start } from './lib/sel4/start.ts'
 start(async ({ root, clock, log }) => {
   root.onDeath((report) => log.info('death', { report }))
+  const refused = async (allocated = 0) => {
+    try { await root.allocate('drivers', 2 << 20) } catch (error) { return { allocated, message: error.message } }
+    return refused(allocated + 1)
+  }
+  log.info('mapped', await refused())
   for (let spawned = 0; ; await clock.sleep(10)) {
     const wanted = existsSync('wanted') ? readFileSync('wanted', 'utf8').split('\\n').slice(0, -1) : []
     for (const image of wanted.slice(spawned)) await root.spawn({ image, birth: 'fresh', caps: {}, arenaBytes: 0, config: {} })
@@ -89,10 +94,10 @@ const options = {
   descriptions: Object.fromEntries(names.map((name) => [`services/${name}/service.json`, { needs: {} }])),
   launch: {
     machine: 'pc',
-    banks: { drivers: { bytes: '2 MiB' } },
+    banks: { drivers: { bytes: '16 MiB' } },
     devices: {},
     cables: {},
-    root: { image: 'executive', banks: ['drivers'] },
+    root: { image: 'executive', banks: ['drivers'], limits: { mapped: '6 MiB' } },
     images: Object.fromEntries(names.map((name) => [name, { image: name, limits: limits[name] ?? {} }])),
   },
 }
@@ -139,6 +144,12 @@ describe('the limits of a process', function () {
       expect(await deathOf('buffers')).to.include({ cause: 'limit', detail: 'data: more than 64 MiB beside its heap' })
       await goesOn()
     })
+  })
+  it('memory of banks beyond what may be mapped is refused, and leaves nothing in the kernel', async () => {
+    const { allocated, message } = await system.until('executive', 'mapped')
+    expect([allocated, message]).to.deep.equal([3, 'seL4_NotEnoughMemory: mapped: more than 6 MiB'])
+    const [{ caps }] = await system.control({ op: 'caps', name: 'executive' })
+    expect(caps.filter(({ type }: { type: string }) => type === 'Frame')).to.have.length(3)
   })
   describe('capabilities', () => {
     it('one too many is refused, and leaves nothing in the kernel', async () => {
