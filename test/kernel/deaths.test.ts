@@ -71,7 +71,7 @@ const programs = {
     }
     root.onDeath((report) => {
       log.info('death', { report })
-      if (report.name === 'driver' || report.name === 'program') void spawn(report.name)
+      if (report.name === 'driver' || report.name === 'program') void spawn(report.name).catch((error) => log.info('stillborn', { error: error.message }))
     })
     await spawn('driver')
     await spawn('program')
@@ -150,6 +150,9 @@ describe('a death', function () {
   before(async () => {
     system = await System.start(options)
     await system.until('executive', 'ready')
+  })
+  afterEach(function () {
+    if (this.currentTest?.state === 'failed') console.log(system.stderr, system.logs())
   })
   after(() => system.stop())
 
