@@ -21,7 +21,7 @@ async function setup() {
   const memory: string[] = []
   const io = {
     dma: { addMemory: async () => void memory.push('add'), removeMemory: async () => void memory.push('remove') },
-    irps: { abandonRequestor: async () => undefined },
+    irps: { cancellation: { ofRequestor: async () => undefined } },
     driverDied: async () => undefined,
   }
   const ex = { env, root, io } as unknown as { -readonly [K in keyof Executive]: Executive[K] }

@@ -165,6 +165,10 @@ describe('a death', function () {
     }
     throw new Error(`not in time: ${what}\n${system.logs()}`)
   }
+  const isRunning = async (name: string): Promise<boolean> =>
+    (await system.control({ op: 'ps' })).some(
+      (info: { name: string; state: string }) => info.name === name && info.state === 'running',
+    )
   /** Resolves with the kernel's line when the next life of it is there. */
   async function kill(name: Name, way: Way) {
     const pid = system.pids()[name]
@@ -175,6 +179,7 @@ describe('a death', function () {
     const line = await until(`${name} died`, () => deaths(name)[before])
     latencies.push((line.time as number) - ended)
     await until(`${name} is back`, () => (system.pids()[name] ?? pid) !== pid)
+    for (let waited = 0; !(await isRunning(name)) && waited < 15_000; waited += 10) await pause(10)
     return line
   }
   const callerOf: Partial<Record<Name, Name>> = { chip: 'panel', driver: 'program' }
