@@ -126,9 +126,22 @@ async function endOf(pid: number): Promise<number> {
   return Date.now()
 }
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]
+const ARENA = 2 << 20
+const bytesOf = (line: string): number => {
+  const [from, to] = line
+    .split(' ')[0]
+    .split('-')
+    .map((address) => Number.parseInt(address, 16))
+  return to - from
+}
 /** What the host holds for a process, by what it could leak. */
 function holdings(pid: number): Record<string, number> {
-  const kinds: Record<string, number> = { maps: readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n').length }
+  const maps = readFileSync(`/proc/${pid}/maps`, 'latin1').split('\n')
+  // V8's own mappings come and go; ours are those of banks, and what was mapped over an arena.
+  const ours = maps.filter((line) => line.includes('/banks/'))
+  const arenas = maps.filter((line) => / rw-p 00000000 00:00 0 *$/.test(line)).map((line) => bytesOf(line) / ARENA)
+  const taken = arenas.filter(Number.isInteger).reduce((sum, count) => sum + count, 0)
+  const kinds: Record<string, number> = { banks: ours.length, taken }
   for (const descriptor of readdirSync(`/proc/${pid}/fd`)) {
     const kind = readlinkOf(`/proc/${pid}/fd/${descriptor}`).split(':')[0]
     kinds[kind] = (kinds[kind] ?? 0) + 1
