@@ -13,6 +13,10 @@ const files: ManifestFiles = {
 }
 const UNTYPED = 0x1000
 const UNTYPED_BITS = 20
+const helper = async ({ entry }: Tester['env']): Promise<void> =>
+  entry('send away', async (sel4, [to]) => {
+    for (;;) await sel4.Send(to, { label: 1 })
+  })
 async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
   let outcome: { error?: Error } | undefined
   const tester = async (env: Tester['env']): Promise<void> => {
@@ -28,7 +32,7 @@ async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
       1,
     )
     env.entry('sleep', () => new Promise(() => {}))
-    const helper = await root?.spawn({
+    const child = await root?.spawn({
       image: 'helper',
       birth: 'fresh',
       caps: {},
@@ -36,14 +40,14 @@ async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
       config: {},
       control: true,
     })
-    const t = new Tester(env, helper?.caps?.vspace ?? 0, UNTYPED, UNTYPED + 1)
+    const t = new Tester(env, child?.caps?.vspace ?? 0, UNTYPED, UNTYPED + 1)
     await run(t).then(
       () => (outcome = {}),
       (error: Error) => (outcome = { error }),
     )
   }
   const manifest = parseManifest('launch.json', JSON.stringify(LAUNCH), files)
-  const images = { tester, chip, helper: async () => {} }
+  const images = { tester, chip, helper }
   const sim = new Simulator({ seed: 5, manifest, view: viewOf(manifest), images })
   sim.boot()
   await sim.runUntil(() => outcome !== undefined)
@@ -124,6 +128,14 @@ describe('semantics', () => {
     await t.sel4.TCB_Configure(tcb, 0, OWN, 0, 3, 0, 0, 0)
     await t.sel4.TCB_WriteRegisters(tcb, 1, 'signal', [])
     await t.soon(t.sel4.Wait(done), 'the signal')
+  })
+  means('a session goes with the CSpace it was opened through', async (t) => {
+    const [tcb, to] = [await t.alloc('seL4_TCBObject'), await t.endpoint()]
+    await t.sel4.TCB_Configure(tcb, 0, OWN, 0, t.away, 0, 0, 0)
+    await t.sel4.TCB_WriteRegisters(tcb, 1, 'send away', [to])
+    for (let times = 0; times < 8; times++) await t.soon(t.sel4.Recv(to))
+    await t.sel4.TCB_Suspend(tcb)
+    await t.sel4.TCB_Configure(tcb, 0, OWN, 0, t.away, 0, 0, 0)
   })
   means('a refused configuration leaves nothing behind', async (t) => {
     await t.fails('seL4_IllegalOperation', t.sel4.TCB_Configure(1, 0, OWN, 0, 3, 0, 0, 0))

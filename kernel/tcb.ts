@@ -69,18 +69,16 @@ export class Tcb implements KernelObject {
   }
   setSpace(cspaceRoot: Capability, vspaceRoot: Capability): void {
     const old = [this.cspaceRoot, this.vspaceRoot]
-    this.cspaceRoot = this.keep(cspaceRoot, () => (this.cspaceRoot = undefined))
+    this.cspaceRoot = this.keep(cspaceRoot, () => {
+      if (this.cspaceRoot === cspaceRoot) this.cspaceRoot = undefined
+    })
     this.vspaceRoot = this.keep(vspaceRoot, () => {
+      if (this.vspaceRoot !== vspaceRoot) return
       this.vspaceRoot = undefined
       this.leaveSpace()
     })
-    for (const cap of old) if (cap) this.giveUp(cap)
+    for (const cap of old) if (cap) remove(cap)
     this.enterSpace()
-  }
-  /** What it is given up for is in its place already. */
-  private giveUp(cap: Capability): void {
-    cap.onDelete = undefined
-    remove(cap)
   }
   setBuffer(frame: Capability | undefined): void {
     if (this.bufferFrame) remove(this.bufferFrame)

@@ -8,7 +8,7 @@ import { cnodeData, OBJECT_TYPE } from '#contracts/sel4'
 import { seededRandom } from '#rtl'
 import { type Model, VSpace } from './model.ts'
 import type { OperationName, Plan, Slot } from './operations.ts'
-import { type Packet, type Path, Reply, type Thread } from './threads.ts'
+import { Endpoint, type Packet, type Path, Reply, type Thread } from './threads.ts'
 import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
 
 /** The slots of a process's CSpace that are played with; those of its first thread and spaces are left alone. */
@@ -137,7 +137,8 @@ export class Chance {
     const own = nodes.filter(({ cptr }) => cptr === OWN)
     const chosen = nodes.length ? this.pick(own.length && !this.rarely(3) ? own : nodes) : undefined
     if (!chosen || this.rarely(60)) return { root: this.address(thread, 'CNode'), at: [this.below(80), this.below(35)] }
-    const { guard, guardBits, thing } = chosen.cap
+    const { guardBits, thing } = chosen.cap
+    const guard = guardBits && this.rarely(12) ? this.below(2 ** Math.min(guardBits, 8)) : chosen.cap.guard
     const table = thing as Table
     const index = this.index(table, full, kinds)
     const depth = this.rarely(50) ? this.below(34) : guardBits + table.radix
@@ -165,8 +166,8 @@ export class Chance {
     const { root, at } = this.slot(thread, false)
     return [root, ...at]
   }
-  private packet(thread: Thread, path?: Path): Packet {
-    const some = this.rarely(3) ? this.reached(thread) : []
+  private packet(thread: Thread, path?: Path, oneIn = 3): Packet {
+    const some = this.rarely(oneIn) ? this.reached(thread) : []
     const caps = some.length ? Array.from({ length: 1 + this.below(3) }, () => this.pick(some).cptr) : []
     return { label: this.below(100), body: ++this.bodies, caps, ...(path && { path }) }
   }
@@ -174,8 +175,8 @@ export class Chance {
   // ------------------------------------------------------------ operations
 
   plan(thread: Thread, only?: (name: OperationName) => boolean): Plan {
-    const purposeful = this.rarely(5) ? this.mapping(thread) : undefined
-    if (purposeful) return purposeful
+    const purposeful = this.purposeful(thread)
+    if (purposeful && (!only || only(purposeful.name))) return purposeful
     for (;;) {
       const name = this.pick(this.deck)
       if (only && !only(name)) continue
@@ -191,7 +192,7 @@ export class Chance {
       case 'Untyped_Retype':
         return this.retype(t)
       case 'Reply':
-        return t.caller || this.rarely(10) ? { packet: this.packet(t) } : undefined
+        return t.caller || this.rarely(10) ? { packet: this.packet(t, undefined, 2) } : undefined
       case 'Signal':
         if (!this.knows(t, 'Notification')) return undefined
         return { cptr: this.address(t, 'Notification'), packet: this.packet(t) }
@@ -209,7 +210,8 @@ export class Chance {
   }
   private onCNode(name: OperationName, t: Thread): object | undefined {
     const at = this.slot(t, name !== 'CNode_SaveCaller', name === 'CNode_CancelBadgedSends' ? ['Endpoint'] : undefined)
-    if (name === 'CNode_SaveCaller') return t.caller || this.rarely(20) ? at : undefined
+    // Met in its process, a caller that is suspended leaves its saved reply behind, and nobody can tell.
+    if (name === 'CNode_SaveCaller') return !this.model.isLoose && (t.caller || this.rarely(20)) ? at : undefined
     if (name === 'CNode_Delete' || name === 'CNode_Revoke' || name === 'CNode_CancelBadgedSends') return at
     const to = this.slot(t, false)
     if (name !== 'CNode_Rotate') {
@@ -283,6 +285,35 @@ export class Chance {
     return { level, cap, vspace, vaddr, rights: this.rights() }
   }
 
+  /** What chance alone would seldom hit. */
+  private purposeful(thread: Thread): Plan | undefined {
+    if (thread.caller?.caller && !this.model.isLoose && this.rarely(3))
+      return { thread, name: 'CNode_SaveCaller', args: this.slot(thread, false) }
+    if (this.rarely(6)) return this.mapping(thread)
+    return this.rarely(6) ? this.meddling(thread) : undefined
+  }
+  /** With those who wait: their badge's sends are cancelled, they are suspended, what they wait at is taken away. */
+  private meddling(thread: Thread): Plan | undefined {
+    const own = this.reached(thread).find(({ cptr }) => cptr === OWN)?.cap.thing
+    if (!(own instanceof Table)) return undefined
+    const plans = [...own.slots].flatMap(([index, cap]) => {
+      const name = index < FIRST_SLOT ? undefined : this.meddlesome(cap)
+      const args = name === 'TCB_Suspend' ? { tcb: index } : { root: OWN, at: [index, WORD] }
+      return name ? [{ thread, name, args }] : []
+    })
+    return plans.length ? this.pick(plans) : undefined
+  }
+  private meddlesome(cap: Cap): OperationName | undefined {
+    const { thing, badge, rights } = cap
+    const waitAt = (one: unknown): boolean =>
+      one instanceof Endpoint && (one.senders.length > 0 || one.receivers.length > 0)
+    if (thing.kind === 'TCB' && (thing as Thread).doing) return 'TCB_Suspend'
+    if (thing instanceof Endpoint && badge && rights === R.all && thing.senders.length > 1 && !this.rarely(3))
+      return 'CNode_CancelBadgedSends'
+    if (waitAt(thing)) return this.rarely(2) ? 'CNode_Delete' : undefined
+    const inUse = thing.kind === 'Untyped' && this.model.descendants(cap).some((one) => waitAt(one.thing))
+    return inUse && this.rarely(2) ? 'CNode_Revoke' : undefined
+  }
   /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */
   private mapping(thread: Thread): Plan | undefined {
     const space = this.reached(thread).find(({ cptr }) => cptr === OWN_SPACE)?.cap.thing
@@ -327,7 +358,8 @@ export class Chance {
   }
   private answerFor(waiting: Thread, free: readonly Thread[]): Plan | undefined {
     for (const thread of free) {
-      if (thread.caller?.caller === waiting) return { thread, name: 'Reply', args: { packet: this.packet(thread) } }
+      if (thread.caller?.caller === waiting)
+        return { thread, name: 'Reply', args: { packet: this.packet(thread, undefined, 2) } }
       for (const { cptr, cap } of this.reached(thread))
         if (cap.thing instanceof Reply && cap.thing.caller === waiting)
           return { thread, name: 'Send', args: { cptr, packet: this.packet(thread) } }

@@ -62,6 +62,8 @@ const files: ManifestFiles = {
 }
 /** They are drawn for a thread as it is now. */
 const ALONE: ReadonlySet<OperationName> = new Set(['TCB_Resume', 'TCB_Configure'] as const)
+/** Where the root task makes what it gives away. */
+const SCRATCH = POOL_SLOT + 8
 interface Handle {
   readonly sel4: Libsel4
   /** Its process and its number there. */
@@ -202,6 +204,19 @@ export class Run {
     if (!this.poolHas(2 ** SHARE_BITS)) return this.revokePool()
     await this.make(POOL_SLOT, OBJECT_TYPE.seL4_UntypedObject, SHARE_BITS, cnode, free)
     await this.meet(life)
+    await this.second(life)
+  }
+  /** A thread besides the first, where its process finds it. */
+  private async second(life: Life): Promise<void> {
+    const { cnode, vspace } = this.controls.get(life.name) as { cnode: number; vspace: number }
+    const free = freeSlot(life.cspace)
+    if (free === undefined) return
+    await this.byRoot('CNode_Delete', { root: OWN, at: [SCRATCH, WORD] })
+    await this.make(POOL_SLOT, OBJECT_TYPE.seL4_TCBObject, 0, OWN, SCRATCH)
+    await this.byRoot('TCB_Configure', { tcb: SCRATCH, cspace: cnode, data: 0, vspace })
+    const who = this.rootLife.cspace.slots.get(SCRATCH)?.thing.number
+    await this.byRoot('TCB_WriteRegisters', { tcb: SCRATCH, resume: 1, who })
+    await this.byRoot('CNode_Move', { root: cnode, to: [free, WORD], from: OWN, at: [SCRATCH, WORD] })
   }
   private async meet({ name, cspace }: Life): Promise<void> {
     const root = (this.controls.get(name) as { cnode: number }).cnode
@@ -267,7 +282,7 @@ export class Run {
     if (chance.rarely(400)) return this.death(chance.pick(this.lives))
     if (chance.rarely(150)) return this.share(chance.pick(this.lives))
     if (chance.rarely(2000)) return this.revokePool()
-    if (waiting.length && (free.length < 3 || chance.rarely(4))) return this.helpOne(chance.pick(waiting), free)
+    if (waiting.length && (free.length < 4 || chance.rarely(6))) return this.helpOne(chance.pick(waiting), free)
     if (!free.length) return this.death(chance.pick(this.lives))
     return chance.rarely(2) ? this.together(free, waiting.length > 0) : this.round([this.alone(chance.pick(free))])
   }
