@@ -293,6 +293,13 @@ export class Threads extends Tree {
     caller.doing = undefined
     if (caller.operation) caller.operation.expected = { refused: ['serverDied'] }
   }
+  /** On a session its caller hears of a death even when the answer had been given up before. */
+  heardOfDeath(thread: Thread): boolean {
+    if (!this.isLoose || thread.doing?.wait !== 'answer') return false
+    this.leave(thread)
+    if (thread.operation) thread.operation.expected = { refused: ['serverDied'] }
+    return true
+  }
   answer(thread: Thread, packet: Packet): null {
     const { caller } = thread
     thread.caller = undefined
