@@ -28,8 +28,18 @@ export interface Bare {
 const BARE_ENV = { ...process.env, MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true', NODE_EXTRA_CA_CERTS: undefined }
 const OPTIONS = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 }
 
-async function start(options: SpawnOptions, ...args: string[]): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [path.join(__dirname, 'lab-bare.js'), ...args], {
+/** Started from compiled code, as images are. */
+const BARE = path.join(__dirname, 'lab-bare.js')
+/** The same program as the bundler wrote it, for Node to compile; `end` removes it. It lies where its native packages are found. */
+export function plainBare(): { readonly program: string; end(): void } {
+  const { codeOf } = require('./loader.cjs') as { codeOf(bytes: Buffer): string }
+  const program = path.join(__dirname, `lab-bare-plain-${process.pid}.js`)
+  fs.writeFileSync(program, codeOf(fs.readFileSync(path.join(__dirname, 'lab-bare.image'))))
+  return { program, end: () => fs.rmSync(program, { force: true }) }
+}
+
+async function start(options: SpawnOptions, program: string, ...args: string[]): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [program, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: BARE_ENV,
     ...options,
@@ -50,8 +60,8 @@ export interface Nursery {
   end(): Promise<unknown>
 }
 /** In a session of its own, as the kernel is: some hosts share out their processors by session. */
-export async function openNursery(): Promise<Nursery> {
-  const parent = await start({ detached: true }, 'parent')
+export async function openNursery(program = BARE): Promise<Nursery> {
+  const parent = await start({ detached: true }, program, 'parent')
   const lines = readline.createInterface({ input: parent.stdout as Readable })[Symbol.asyncIterator]()
   const ask = async (count: number) => {
     parent.stdin?.write(`${count}\n`)
@@ -91,7 +101,7 @@ export interface BareEcho extends Bare {
 export async function bareEcho(bytes: number): Promise<BareEcho> {
   const folder = scratch()
   const address = `ipc://${folder}/echo`
-  const child = await start({}, 'echo', address)
+  const child = await start({}, BARE, 'echo', address)
   const dealer = new Dealer(OPTIONS)
   dealer.connect(address)
   const payload = Buffer.alloc(bytes, 0x5a)
@@ -117,7 +127,7 @@ export async function bareEcho(bytes: number): Promise<BareEcho> {
 export async function bareUnix(bytes: number): Promise<Bare> {
   const folder = scratch()
   const address = `${folder}/echo`
-  const child = await start({}, 'unix', address)
+  const child = await start({}, BARE, 'unix', address)
   const socket = net.connect(address)
   const payload = Buffer.alloc(bytes, 0x5a)
   let got = 0
@@ -145,7 +155,7 @@ export async function bareRing(hops: number, bytes: number): Promise<Bare> {
   const pull = new Pull({ receiveHighWaterMark: 0, linger: 0 })
   await pull.bind(address(0))
   const children = await Promise.all(
-    Array.from({ length: hops - 1 }, (_, i) => start({}, 'ring', address(i + 1), address(i + 2))),
+    Array.from({ length: hops - 1 }, (_, i) => start({}, BARE, 'ring', address(i + 1), address(i + 2))),
   )
   const push = new Push({ sendHighWaterMark: 0, linger: 0 })
   push.connect(address(1))

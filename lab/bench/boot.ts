@@ -1,11 +1,14 @@
 /**
- * Boot: from the launcher's start to the prompt, beside as many bare Node processes started with the same libraries,
- * bundled the same way.
+ * Boot: from the launcher's start to the prompt, beside as many bare Node processes started with the same libraries.
+ *
+ *   boot            bare processes that start from an esbuild bundle, as every Node program can
+ *   boot-compiled   bare processes that start as our images do, from code that V8 compiled at the build (ADR 12): how much
+ *                   of a boot is more than starting processes
  *
  * One boot is one block of one operation here: a boot cannot be cut into less. The bare processes are the image lab-bare;
  * each loads zeromq, msgpackr and koffi, says so, and waits.
  */
-import { openNursery } from './bare.ts'
+import { openNursery, plainBare } from './bare.ts'
 import type { Say } from './index.ts'
 import { alternate, blocksAtScale, type Row, row } from './ratio.ts'
 import { bootForBench } from './system.ts'
@@ -25,11 +28,18 @@ export async function benchBoot(say: Say): Promise<readonly Row[]> {
   await value()
   boots = 0
   say(`${processes} processes`)
-  const nursery = await openNursery()
+  const plain = plainBare()
+  const bundled = await openNursery(plain.program)
+  const compiled = await openNursery()
   try {
-    const baseline = () => nursery.time(processes)
-    return [row('boot', 'ms', await alternate({ value, baseline, blocks, operations: 1 }))]
+    const beside = async (name: string, baseline: () => Promise<number>) =>
+      row(name, 'ms', await alternate({ value, baseline, blocks, operations: 1 }))
+    return [
+      await beside('boot', () => bundled.time(processes)),
+      await beside('boot-compiled', () => compiled.time(processes)),
+    ]
   } finally {
-    await nursery.end()
+    await Promise.all([bundled.end(), compiled.end()])
+    plain.end()
   }
 }

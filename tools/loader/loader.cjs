@@ -7,6 +7,7 @@
  *   start(module, require)          runs the image of the program at module.filename
  *   pack(code, filename)            the bytes of such a file
  *   compile(bytes, filename)        { script, rejected } of such bytes
+ *   codeOf(bytes)                   the program in them, as the bundler wrote it
  *
  * V8 takes compiled code from its own version and flags only; in any other process it compiles the code itself, which
  * costs 10 ms and changes nothing else. It tells one code from another by length alone, so both are in one file that is
@@ -65,6 +66,10 @@ exports.pack = (code, filename) => {
   header.writeUInt32LE(text.length, 0)
   header.writeUInt32LE(cache.length, 4)
   return Buffer.concat([header, text, cache])
+}
+exports.codeOf = (bytes) => {
+  const source = bytes.latin1Slice(HEADER, HEADER + bytes.readUInt32LE(0)).trimEnd()
+  return source.slice(HEAD.length, -TAIL.length)
 }
 exports.compile = (bytes, filename) => {
   const behind = HEADER + bytes.readUInt32LE(0)
