@@ -11,7 +11,6 @@ import {
   FILE_OVERWRITE_IF,
   FILE_READ_DATA,
   FILE_WRITE_DATA,
-  FileAllocationInformation,
   FileDispositionInformation,
   FileFsSizeInformation,
   FileFsVolumeInformation,
@@ -174,20 +173,11 @@ async function copyFile(shell: Shell, from: string, to: string): Promise<void> {
       shell,
       await createFile(shell, to, FILE_WRITE_DATA, FILE_OVERWRITE_IF, FILE_NON_DIRECTORY_FILE, size),
       async (target) => {
-        await reserve(shell, target, size)
         for (let length = await readSome(shell, source); length > 0; length = await readSome(shell, source)) {
           await shell.nt.NtWriteFile({ FileHandle: target, Buffer: { Address: shell.buffer.Address, Length: length } })
         }
       },
     )
-  })
-}
-/** The whole of it at once: one run of clusters as a rule, and no search for more with each write. */
-async function reserve(shell: Shell, FileHandle: number, AllocationSize: number): Promise<void> {
-  await shell.nt.NtSetInformationFile({
-    FileHandle,
-    FileInformation: FileAllocationInformation.encode({ AllocationSize }).bytes,
-    FileInformationClass: FileAllocationInformation.number,
   })
 }
 async function sizeOf(shell: Shell, FileHandle: number): Promise<number> {
