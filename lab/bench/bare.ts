@@ -32,7 +32,7 @@ const OPTIONS = { sendHighWaterMark: 0, receiveHighWaterMark: 0, linger: 0 }
 const BARE = path.join(__dirname, 'lab-bare.js')
 /** The same program as the bundler wrote it, for Node to compile; `end` removes it. It lies where its native packages are found. */
 export function plainBare(): { readonly program: string; end(): void } {
-  const { codeOf } = require('./loader.cjs') as { codeOf(bytes: Buffer): string }
+  const { codeOf } = require(path.join(__dirname, 'loader.cjs')) as { codeOf(bytes: Buffer): string }
   const program = path.join(__dirname, `lab-bare-plain-${process.pid}.js`)
   fs.writeFileSync(program, codeOf(fs.readFileSync(path.join(__dirname, 'lab-bare.image'))))
   return { program, end: () => fs.rmSync(program, { force: true }) }
