@@ -100,9 +100,21 @@ const bindReceiver: Invocation = (kernel, process, body) => {
   if (object.meetsHere) throw new Sel4Error('seL4_IllegalOperation', 'threads receive on it')
   process.receivesOn.add(object)
   object.bind(process)
+  endsWith(walk(process.init.tcb.cspaceRoot, cptr), () => stopReceiving(kernel, process, object))
   // Several receive: from now on the kernel hands out what comes.
   if (object.receivers.size > 1) void kernel.sessions.move(kernel.sessions.on(object).filter(({ slow }) => !slow))
   return object.id
+}
+/** Whatever hangs on a capability hangs on those of the CNodes above it, too. */
+function endsWith(path: readonly Capability[], end: () => void): void {
+  for (const cap of path) (cap.onDelete ??= new Set()).add(end)
+}
+/** Its right to receive is gone: callers hear that nobody serves them. */
+function stopReceiving({ sessions }: Kernel, process: Process, endpoint: Endpoint): void {
+  if (!process.receivesOn.delete(endpoint)) return
+  endpoint.lose(process, false)
+  for (const session of sessions.on(endpoint))
+    if (session.receivers.includes(process)) void sessions.close(session, true)
 }
 const makeNotification: Invocation = (kernel, process) =>
   process.init.cspace.insert(makeCapability(kernel.machine.notification(), { origin: `made by ${process.name}` }))

@@ -244,6 +244,12 @@ describe('file cache', () => {
           const taken = files.map(() => new Set<number>())
           fake.disk.fails = (access) =>
             failing === 0 && access.direction === 'write' && access.offset % (4 * PAGE) === 0
+          const unsure: { f: number; offset: number; length: number }[] = []
+          // No room can be made while the disk refuses what would have to leave: then a request fails, and says so.
+          const refused = (error: unknown) => {
+            if (failing !== 0 || !(error instanceof StatusError) || error.status !== NT_STATUS.STATUS_IO_DEVICE_ERROR)
+              throw error
+          }
           const work = actions.map(async ({ kind, file: f, at, length, far, delay }) => {
             const file = files[f]
             let offset = far * VIEW_SIZE + at
@@ -259,10 +265,14 @@ describe('file cache', () => {
               const bytes = pattern(length, value++ * 31)
               models[f].set(bytes, offset)
               await fake.env.clock.sleep(delay)
-              await file.cache.write(offset, bytes, file.size)
+              await file.cache.write(offset, bytes, file.size).catch((error) => {
+                refused(error)
+                unsure.push({ f, offset, length })
+              })
             } else if (kind === 'read') {
               await fake.env.clock.sleep(delay)
-              const bytes = await file.read(offset, length)
+              const bytes = await file.read(offset, length).catch(refused)
+              if (!bytes) return
               for (let i = 0; i < length; i++) {
                 if (bytes[i] !== before[f][offset + i] && bytes[i] !== models[f][offset + i])
                   throw new Error(`byte ${offset + i} of file ${f}: ${bytes[i]}`)
@@ -274,6 +284,14 @@ describe('file cache', () => {
           })
           await until(fake.env, Promise.all(work))
           fake.disk.fails = () => false
+          // A write that failed has written some of its bytes, and no others.
+          for (const { f, offset, length } of unsure) {
+            const bytes = await until(fake.env, files[f].read(offset, length))
+            for (let i = 0; i < length; i++)
+              if (bytes[i] !== before[f][offset + i] && bytes[i] !== models[f][offset + i])
+                throw new Error(`byte ${offset + i} of file ${f} after a refused write: ${bytes[i]}`)
+            models[f].set(bytes, offset)
+          }
           if (cut !== null && cut < files[0].size) {
             const [file] = files
             await until(fake.env, file.cache.flush())
