@@ -13,7 +13,7 @@ import {
 import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, OP } from '../lib/sel4/wire.ts'
-import { ALL_RIGHTS, type Capability, derive, makeCapability, remove, RIGHT, rightsOf } from './cspace.ts'
+import { ALL_RIGHTS, type Capability, derive, makeCapability, remove, RIGHT, rightsOf, walk } from './cspace.ts'
 import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
@@ -94,13 +94,14 @@ const exportCaller: Invocation = (kernel, process, body, thread) => {
 }
 
 const bindReceiver: Invocation = (kernel, process, body) => {
-  const { object, rights } = process.lookup(new Args(body).number(0))
+  const path = walk(process.init.tcb.cspaceRoot, new Args(body).number(0))
+  const { object, rights } = path[path.length - 1]
   if (!(object instanceof Endpoint) || !(rights & RIGHT.read))
     throw new Sel4Error('seL4_InvalidCapability', 'no right to receive')
   if (object.meetsHere) throw new Sel4Error('seL4_IllegalOperation', 'threads receive on it')
   process.receivesOn.add(object)
   object.bind(process)
-  endsWith(walk(process.init.tcb.cspaceRoot, cptr), () => stopReceiving(kernel, process, object))
+  endsWith(path, () => stopReceiving(kernel, process, object))
   // Several receive: from now on the kernel hands out what comes.
   if (object.receivers.size > 1) void kernel.sessions.move(kernel.sessions.on(object).filter(({ slow }) => !slow))
   return object.id

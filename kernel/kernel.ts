@@ -18,11 +18,10 @@ import {
   seL4_CapIRQControl,
   WORD_BITS,
 } from '#contracts/sel4'
-import type { Birth, DeathReport, ManifestView } from '../lib/sel4/api.ts'
+import type { Birth, ManifestView } from '../lib/sel4/api.ts'
 import { SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { BootInfo, MemoryExtent } from '../lib/sel4/transport.ts'
 import {
-  ASK,
   contextOf,
   decodeBody,
   encode,
@@ -36,7 +35,8 @@ import {
   threadOf,
   traced,
 } from '../lib/sel4/wire.ts'
-import { type Capability, CNode, derive, isGone, makeCapability, RIGHT, remove } from './cspace.ts'
+import { type Capability, CNode, derive, makeCapability, RIGHT } from './cspace.ts'
+import { Burials } from './burial.ts'
 import { Ceiling } from './ceiling.ts'
 import type { Device } from './device.ts'
 import { DataLimit } from './data-limit.ts'
@@ -50,10 +50,9 @@ import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
 import { Interposer } from './interposer.ts'
 import type { CheckedManifest, Limits } from './manifest/manifest.ts'
-import { sizeText } from './manifest/units.ts'
 import { Notification } from './notification.ts'
+import { Power } from './power.ts'
 import { type DeathCause, Process, type ProcessInit } from './process.ts'
-import { Reply } from './reply.ts'
 import { Relay } from './relay.ts'
 import { SessionTable } from './session.ts'
 import { MAX_PRIORITY, Tcb } from './tcb.ts'
@@ -62,17 +61,7 @@ import { VSpace } from './vspace.ts'
 
 /** 2^16 capabilities: an Executive with many devices needs some thousands. */
 const CSPACE_RADIX = 16
-/** Restarts of a device or the panel the kernel allows in this many milliseconds. */
-const RESTARTS = { max: 10, perMs: 10_000 }
 const EPITAPH_MAX = 4096
-const UNHEARD_MAX = 1000
-/** How long devices may take to close their files at the end. */
-const POWER_OFF_MS = 2000
-/** From the power button to the end: time for the file systems to write back. */
-const POWER_PATIENCE_MS = 10_000
-/** How long the front panel may take for its last picture. */
-const PANEL_STOP_MS = 500
-const STOP_LOOK_MS = 5
 
 /** What passes between processes; everything else is for the kernel. */
 const ALONG_SESSIONS = new Set<number>([
@@ -120,14 +109,13 @@ export class Kernel {
   private readonly byToken = new Map<string, Process>()
   private readonly generations = new Map<string, number>()
   private readonly cables = new Map<string, Capability>()
-  private readonly restarts = new Map<string, number[]>()
   readonly throttle: Throttle
   private readonly relay: Relay
   private readonly lease: Lease
   private readonly dataLimit: DataLimit
-  private unheard?: DeathReport[] = []
+  private readonly burials = new Burials(this)
+  private readonly power = new Power(this)
   private nextObject = 1
-  private stopping?: { code: number; reason: string }
 
   constructor(host: Host, manifest: CheckedManifest, view: ManifestView) {
     this.host = host
@@ -166,11 +154,11 @@ export class Kernel {
     this.lease.start()
     this.dataLimit.start()
   }
-  private startDevice(device: Device, birth: Birth): void {
+  startDevice(device: Device, birth: Birth): void {
     const { name, image, config, limits } = device.spec
     device.process = this.create({ name, image, birth, kind: 'device', config, limits, device })
   }
-  private startPanel(birth: Birth): void {
+  startPanel(birth: Birth): void {
     const { image, terminal, config, limits } = this.manifest.panel as NonNullable<CheckedManifest['panel']>
     this.create({ name: 'panel', image, birth, kind: 'panel', config, terminal, limits })
   }
@@ -196,7 +184,7 @@ export class Kernel {
   /** Untyped_Retype of CNode, VSpace and TCB, TCB_Configure, CNode_Mint of what it is given, TCB_Resume. */
   create(plan: Birthplan): Process {
     const { name, limits } = plan
-    if (this.stopping) throw new Sel4Error('seL4_IllegalOperation', 'the system is stopping')
+    if (this.isStopping) throw new Sel4Error('seL4_IllegalOperation', 'the system is stopping')
     if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
     const generation = (this.generations.get(name) ?? 0) + 1
     const token = this.host.secret()
@@ -220,7 +208,7 @@ export class Kernel {
       })
     } catch (error) {
       process.died()
-      this.dismantle(process)
+      this.burials.dismantle(process)
       this.machine.unshare(process)
       throw error
     }
@@ -407,110 +395,32 @@ export class Kernel {
   }
   onExit(token: string, status: ExitStatus): void {
     const process = this.byToken.get(token)
-    if (process?.alive) void this.bury(process, status)
+    if (process?.alive) void this.burials.bury(process, status)
   }
-  /** 1 sessions closed · 2 DMA off, confirmed · 3 capabilities and frames reclaimed · 4 reported. */
-  private async bury(process: Process, status: ExitStatus): Promise<void> {
-    const { name, init } = process
-    process.died()
-    init.device?.detach()
-    const reborn = !this.stopping && this.willRestart(process)
-    for (const endpoint of process.receivesOn) endpoint.lose(process, reborn)
-    this.machine.deafen(process)
-    for (const loan of process.loans) loan.end()
-    const report: DeathReport = {
-      name,
-      generation: init.generation,
-      ...(process.ended ?? causeOf(status, init.limits)),
-      ...(process.epitaph && { epitaph: process.epitaph }),
-    }
-    this.host.log(this.stopping ? 'debug' : 'warn', `${name} died`, report)
-    await this.sessions.ofProcess(process)
-    await this.machine.stopDma(process)
-    this.dismantle(process)
-    await this.sessions.settled()
-    if (process.address) this.host.forget(process.address)
+  /** Nothing is known of it any more but how often its name was born. */
+  forget({ name, init }: Process): void {
     this.byToken.delete(init.token)
     this.processes.delete(name)
     this.livingChanged()
-    if (!this.stopping) this.afterwards(process, report, reborn)
-    this.machine.unshare(process)
-  }
-  private dismantle(process: Process): void {
-    for (const cap of process.init.cspace.all()) {
-      if (cap.object instanceof Reply) cap.object.bereave()
-      if (cap.object instanceof Notification) this.machine.unbind(cap.object)
-      if (!isGone(cap)) remove(cap)
-    }
-    for (const thread of process.threads.values()) thread.release()
-    process.init.cspace.close()
-    process.init.vspace.abandon()
-    this.directIrqs.forget(process)
-    this.machine.forget(process)
-  }
-  private willRestart({ name, init }: Process): boolean {
-    if (init.kind !== 'device' && init.kind !== 'panel') return false
-    const now = this.host.now()
-    const recent = (this.restarts.get(name) ?? []).filter((at) => now - at < RESTARTS.perMs)
-    this.restarts.set(name, [...recent, now])
-    return recent.length < RESTARTS.max
-  }
-  private afterwards(process: Process, report: DeathReport, reborn: boolean): void {
-    const { kind, device } = process.init
-    if (kind === 'root') return void this.shutdown(1, `${report.name} died (${report.cause} ${report.detail})`)
-    if (reborn && device) this.startDevice(device, 'restart')
-    else if (reborn) this.startPanel('restart')
-    else if (device) device.giveUp()
-    if (kind !== 'panel') this.reportDeath(report)
-    else if (!reborn) void this.shutdown(1, `the front panel died ${RESTARTS.max} times`)
-  }
-  /** Deaths before the root task listens wait for it. */
-  private reportDeath(report: DeathReport): void {
-    if (!this.unheard) void this.root?.ask(ASK.death, report)
-    else if (this.unheard.length < UNHEARD_MAX) this.unheard.push(report)
   }
   watchDeaths(): void {
-    const waiting = this.unheard ?? []
-    this.unheard = undefined
-    for (const report of waiting) this.reportDeath(report)
+    this.burials.watchDeaths()
   }
-  /** The front panel prints its last picture and puts the terminal back while the display still answers. */
-  private async stopPanel(): Promise<void> {
-    const panel = [...this.processes.values()].find(({ init }) => init.kind === 'panel')
-    if (!panel) return
-    this.host.kill(panel.pid, 'SIGTERM')
-    for (let waited = 0; waited < PANEL_STOP_MS && this.processes.has(panel.name); waited += STOP_LOOK_MS)
-      await new Promise<void>((resolve) => this.host.alarm(STOP_LOOK_MS, resolve))
+  get isStopping(): boolean {
+    return this.power.isStopping
   }
-  /** The root task ends the system in order; one that does not within its patience is ended all the same. */
-  pressPowerButton(code: number, reason: string): void {
-    if (this.stopping) return
-    if (!this.root) return void this.shutdown(code, reason)
-    void this.root.ask(ASK.powerButton, null).then((heard) => {
-      if (heard !== true) void this.shutdown(code, reason)
-    })
-    this.host.alarm(POWER_PATIENCE_MS, () => void this.shutdown(1, `${reason}, and the root task did not end it`))
-  }
-  async shutdown(code: number, reason: string): Promise<void> {
-    if (this.stopping) return
-    this.stopping = { code, reason }
+  /** At the end nobody is ended for being silent, large or busy. */
+  stopWatching(): void {
     this.lease.stop()
     this.dataLimit.stop()
     this.throttle.stop()
-    this.host.log('info', `stopping: ${reason}`, { code })
-    await this.stopPanel()
-    const devices = [...this.machine.devices.values()].flatMap(({ process }) =>
-      process ? [process.ask(ASK.powerOff, null)] : [],
-    )
-    await Promise.race([Promise.all(devices), new Promise<void>((resolve) => this.host.alarm(POWER_OFF_MS, resolve))])
-    for (const process of this.processes.values()) this.host.kill(process.pid, 'SIGKILL')
-    while (this.processes.size) await new Promise<void>((resolve) => this.host.alarm(5, resolve))
-    this.host.ended(code, reason)
   }
-}
-function causeOf({ code, signal, heapIsFull }: ExitStatus, { heap }: Limits): Pick<DeathReport, 'cause' | 'detail'> {
-  if (heapIsFull) return { cause: 'limit', detail: `heap: more than ${sizeText(heap)}` }
-  return signal ? { cause: 'signal', detail: signal } : { cause: 'exit', detail: `${code}` }
+  pressPowerButton(code: number, reason: string): void {
+    this.power.pressPowerButton(code, reason)
+  }
+  shutdown(code: number, reason: string): Promise<void> {
+    return this.power.shutdown(code, reason)
+  }
 }
 const carriedBy = (message: Buffer): TraceContext | undefined =>
   traced(message) ? Uint8Array.from(contextOf(message)) : undefined

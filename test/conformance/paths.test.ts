@@ -379,6 +379,29 @@ describe('sessions of a server on both paths', function () {
         expect(taken).to.deep.equal(numbers(0, 120))
       })
   })
+  it('end with the right to receive: who calls hears that nobody serves', async () => {
+    for (const seed of seeds(20))
+      await run(seed, async ({ t, env, wait }) => {
+        const endpoint = (await env.root?.endpoint()) as number
+        const readable = await t.copy(endpoint, RIGHTS.read)
+        let taken = 0
+        void (async () => {
+          for (;;) {
+            const { reply } = await env.sel4.recv(readable)
+            taken++
+            if (reply) env.sel4.reply(reply, 0, null)
+          }
+        })()
+        await env.sel4.call(endpoint, 1, null)
+        const calls = numbers(0, 20).map((i) => env.sel4.call(endpoint, 1, i).catch((error: Error) => error.message))
+        await wait(6)
+        await t.delete(readable)
+        await t.soon(Promise.all(calls))
+        const before = taken
+        t.is(await t.soon(env.sel4.call(endpoint, 1, 'too late').catch((error: Error) => error.message)), 'serverDied')
+        t.is(taken, before, 'nothing is received any more')
+      })
+  })
   const through = (
     seed: number,
     action: string,
