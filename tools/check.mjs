@@ -16,7 +16,7 @@ const ROOMS = ['lib', 'kernel', 'executive', 'devices', 'drivers', 'services', '
   fs.existsSync(path.join(root, dir)),
 )
 /** Functions over 60 lines and files over 500: this number may only fall. */
-const MOST_WARNINGS = 4
+const MOST_WARNINGS = 2
 
 const CHECKS = {
   types: () =>

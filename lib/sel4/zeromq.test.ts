@@ -18,7 +18,7 @@ describe('the transport of sockets', () => {
     kernel = new Router({ mandatory: true, ...BOUNDED })
     await kernel.bind(gateOf(run))
     transport = new ZeromqTransport(run, 'token', 'peer')
-    await transport.open()
+    transport.open()
   })
   afterEach(() => {
     transport.close()

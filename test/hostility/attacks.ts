@@ -1,3 +1,4 @@
+/* eslint-disable max-lines -- a table: one attack a row, to be read from top to bottom */
 /**
  * What a hostile process can try, as data: a name, what it does, what is to come of it. The test beside this and the fault
  * laboratory run them all in the same way; nothing here knows how.
