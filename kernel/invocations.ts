@@ -18,7 +18,7 @@ import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
 import type { Usage } from './host.ts'
-import { adoptCaller } from './ipc.ts'
+import { adoptCaller, cancelCaller } from './ipc.ts'
 import { type Control, Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
 import { revokeAll } from './methods/cnode.ts'
@@ -105,6 +105,12 @@ const bindReceiver: Invocation = (kernel, process, body) => {
   // Several receive: from now on the kernel hands out what comes.
   if (object.receivers.size > 1) void kernel.sessions.move(kernel.sessions.on(object).filter(({ slow }) => !slow))
   return object.id
+}
+const cancelTaken: Invocation = (kernel, process, body) => {
+  const args = new Args(body)
+  const session = kernel.sessions.met(args.number(0))
+  if (session?.receivers.includes(process)) cancelCaller(session, args.number(1))
+  return null
 }
 /** Whatever hangs on a capability hangs on those of the CNodes above it, too. */
 function endsWith(path: readonly Capability[], end: () => void): void {
@@ -291,6 +297,7 @@ export const processList = (kernel: Kernel): ProcessInfo[] =>
 export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invocation>([
   [OP.openSession, openSession],
   [OP.exportCaller, exportCaller],
+  [OP.cancelCaller, cancelTaken],
   [OP.bindReceiver, bindReceiver],
   [OP.makeNotification, makeNotification],
   [OP.irqAck, irqAck],

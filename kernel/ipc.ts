@@ -245,13 +245,22 @@ function checked(message: Message): Message {
 export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, sequence: number, cptr: number): void {
   const through = lookup(thread.cspaceRoot, cptr)
   const canGrant = through.object === session.cap.object && (through.rights & RIGHT.grant) !== 0
-  const answer = (flags: number, label: number, body: unknown) =>
+  const answer = (flags: number, label: number, body: unknown) => {
+    session.adopted.delete(sequence)
     session.sender.tell(encode(KIND.REPLY, flags, label, session.id, sequence, body))
+  }
   dropCaller(thread)
-  thread.caller = new Reply(kernel.id(), canGrant, {
+  const reply = new Reply(kernel.id(), canGrant, {
     answered: ({ label, body }) => answer(0, label, body),
     bereaved: () => answer(FLAG.ERROR, SEL4_ERROR.serverDied, null),
   })
+  session.adopted.set(sequence, reply)
+  thread.caller = reply
+}
+/** Its caller was suspended or destroyed: a saved reply goes as well. */
+export function cancelCaller({ adopted }: Session, sequence: number): void {
+  adopted.get(sequence)?.cancel()
+  adopted.delete(sequence)
 }
 /** CNode_SaveCaller: without a caller nothing happens. */
 export function saveCaller(thread: Tcb, { node, index }: Slot): void {

@@ -20,6 +20,7 @@ import { Endpoint } from './endpoint.ts'
 import { DeviceFrame } from './frame.ts'
 import { IoPort } from './ioport.ts'
 import type { Process } from './process.ts'
+import type { Reply } from './reply.ts'
 import type { Tcb } from './tcb.ts'
 
 export interface Session {
@@ -40,6 +41,8 @@ export interface Session {
   open: boolean
   /** Slow path: who has yet to answer which call. */
   readonly unanswered: Map<number, Process>
+  /** A thread's: calls whose reply is the kernel's. */
+  readonly adopted: Map<number, Reply>
   outstanding: number
 }
 export interface SessionHost {
@@ -147,6 +150,7 @@ export class SessionTable {
       withdraw: () => void this.close(session, false),
       open: true,
       unanswered: new Map(),
+      adopted: new Map(),
       outstanding: 0,
     }
     this.sessions.set(session.id, session)
@@ -229,6 +233,7 @@ export class SessionTable {
 
   /** The process is dead: its peers hear of it, each once, and confirm. */
   async ofProcess(process: Process): Promise<void> {
+    this.cancelAdopted(process)
     const tasks: Promise<unknown>[] = []
     for (const [sender, sessions] of groupBy(process.sessionsIn, (session) => [session.sender])) {
       for (const session of sessions) this.forget(session)
@@ -254,6 +259,15 @@ export class SessionTable {
     tasks.push(...this.tellFormerSenders(process))
     this.abandon(process)
     await Promise.all(tasks)
+  }
+  /** A saved reply goes with its caller. */
+  private cancelAdopted(caller: Process): void {
+    for (const sessions of [this.sessions.values(), this.former.values()])
+      for (const { sender, adopted } of sessions) {
+        if (sender !== caller) continue
+        for (const reply of adopted.values()) reply.cancel()
+        adopted.clear()
+      }
   }
   /** Who ever sent to the dead may wait for an answer to a call taken before its session was closed. */
   private *tellFormerSenders(dead: Process): Generator<Promise<unknown>> {

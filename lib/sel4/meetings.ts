@@ -15,7 +15,7 @@ import type { CPtr } from './api.ts'
 import { Sel4Error } from './api.ts'
 import type { Runtime } from './runtime.ts'
 import { type InSession, ReplyTo } from './sessions.ts'
-import { contextOf, decodeBody, KIND, labelOf, sequenceOf, traced } from './wire.ts'
+import { contextOf, decodeBody, KIND, labelOf, OP, sequenceOf, traced } from './wire.ts'
 
 /**
  * Badge, label, body, capabilities received, bit mask of those unwrapped, their badges, whether it waits for an answer; of
@@ -41,6 +41,8 @@ interface Meeting {
 }
 /** Whom a thread received from last: here, with the capability it received through, or in the kernel. */
 type Caller = { readonly handle: ReplyTo; readonly src: CPtr } | 'kernel'
+/** As many as sessions are remembered: a call may be taken back long after its session is gone. */
+const EXPORTS_MAX = 4096
 const keyOf = (thread: number, src: CPtr): string => `${thread} ${src}`
 const callOf = (session: InSession, sequence: number): string => `${session.info.session} ${sequence}`
 
@@ -54,6 +56,8 @@ export class Meetings {
   private readonly callers = new Map<number, Caller>()
   /** Calls taken and not answered. */
   private readonly taken = new Map<string, ReplyTo>()
+  /** Calls whose reply the kernel has, with their sessions. */
+  private readonly exports = new Map<string, InSession>()
 
   constructor(runtime: Runtime) {
     this.runtime = runtime
@@ -145,8 +149,10 @@ export class Meetings {
     else sessions.took(session)
     return [session.info.badge, labelOf(message), decodeBody(message), 0, 0, [], call]
   }
-  /** The caller was suspended or destroyed: its call is not taken, or its answer goes nowhere. */
-  cancel(session: InSession, sequence: number): void {
+  /** The caller was suspended or destroyed: its call is not taken, or its answer goes nowhere, wherever the reply is. */
+  async cancel(session: InSession, sequence: number): Promise<void> {
+    if (this.exports.delete(callOf(session, sequence)))
+      return void (await this.runtime.invoke(OP.cancelCaller, [session.info.session, sequence]))
     const meeting = this.meetings.get(session.info.object)
     const at = meeting?.queue.findIndex((one) => one.session === session && sequenceOf(one.message) === sequence) ?? -1
     const handle = this.taken.get(callOf(session, sequence))
@@ -168,26 +174,36 @@ export class Meetings {
     if (delivered?.[6]) this.callers.set(thread, 'kernel')
     else this.callers.delete(thread)
   }
-  /** Who waits here for the thread's answer. */
+  /** Who waits here for the thread's answer; nobody, when the call was taken back. */
   caller(thread: number): { readonly handle: ReplyTo; readonly src: CPtr } | undefined {
     const caller = this.callers.get(thread)
-    return caller === 'kernel' ? undefined : caller
+    return caller === 'kernel' || caller?.handle.used ? undefined : caller
   }
   reply(thread: number, label: number, body: unknown): void {
     const caller = this.caller(thread)
     this.callers.delete(thread)
-    if (!caller || caller.handle.used) return
+    if (!caller) return
     this.taken.delete(callOf(caller.handle.session, caller.handle.id))
     this.runtime.sessions.reply(caller.handle, label, body)
   }
   /** The kernel has the reply now: it may become a capability, or carry some. */
   exported(thread: number): void {
     const caller = this.caller(thread)
-    if (caller && !caller.handle.used) {
-      this.dropped(caller.handle)
-      caller.handle.session.outstanding--
+    if (caller) {
+      const { handle } = caller
+      this.dropped(handle)
+      handle.session.outstanding--
+      this.rememberExport(handle)
     }
     this.callers.set(thread, 'kernel')
+  }
+
+  private rememberExport({ session, id }: ReplyTo): void {
+    this.exports.set(callOf(session, id), session)
+    for (const call of this.exports.keys()) {
+      if (this.exports.size <= EXPORTS_MAX) break
+      this.exports.delete(call)
+    }
   }
 
   // ------------------------------------------------------------ threads

@@ -183,8 +183,9 @@ export class Sessions {
   }
   /** About messages and none itself: a fence has everything before it behind it; a call is taken back. */
   private about(session: InSession, message: Buffer): void {
-    if (message[0] === KIND.CANCEL) this.meetings.cancel(session, labelOf(message))
-    this.answer(session.identity, 0, 0, session.info.session, sequenceOf(message), null)
+    const done = () => this.answer(session.identity, 0, 0, session.info.session, sequenceOf(message), null)
+    if (message[0] === KIND.FENCE) return done()
+    this.meetings.cancel(session, labelOf(message)).then(done, (error) => this.runtime.die(error))
   }
   private access(session: InSession, message: Buffer): void {
     if (session.inbox || !this.deviceAccess) return this.reject(session, message)
@@ -219,6 +220,8 @@ export class Sessions {
   }
   private refuseLate(session: InSession, message: Buffer, error: number): void {
     if (session.late++ >= LATE_WINDOWS * session.info.window || !expectsAnswer(message)) return
+    // What was taken along it is still the caller's to take back.
+    if (message[0] === KIND.CANCEL && session.info.meets) return this.about(session, message)
     this.answer(session.identity, FLAG.ERROR, error, session.info.session, sequenceOf(message), null)
   }
   /** From nowhere: told once, when it is no accident any more. */

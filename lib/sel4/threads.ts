@@ -285,8 +285,9 @@ class ThreadContext implements SystemCalls {
     const caller = meetings.caller(this.thread.number)
     if (!caller) return
     const { handle, src } = caller
-    await this.request(OP.exportCaller, 0, [handle.session.info.session, handle.id, src])
+    // At once: its caller may take the call back meanwhile.
     meetings.exported(this.thread.number)
+    await this.request(OP.exportCaller, 0, [handle.session.info.session, handle.id, src])
   }
   async ReplyRecv(src: CPtr, message: IpcMessage): Promise<IpcReceived> {
     await this.Reply(message)

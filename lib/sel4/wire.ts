@@ -111,6 +111,8 @@ export const OP = {
   userException: 47,
   /** [session, call's sequence, capability it came through]: the reply to a call taken here becomes the kernel's. */
   exportCaller: 48,
+  /** [session, call's sequence]: such a call was taken back by its caller. */
+  cancelCaller: 49,
 } as const
 /** Operations of INVOKE, kernel → runtime. */
 export const ASK = {

@@ -242,6 +242,23 @@ describe('threads on both paths', function () {
       })
   })
 
+  it('a saved reply goes with its caller: suspended, it calls again', async () => {
+    for (const seed of seeds(20))
+      await run(seed, async ({ t }) => {
+        const [endpoint, done] = [await t.endpoint(), await t.notification()]
+        const caller = await t.start('paths: call', [endpoint, 3, 1, done], { away: true })
+        await t.sel4.Recv(endpoint)
+        const slot = t.slot()
+        await t.sel4.CNode_SaveCaller(OWN, slot, 32)
+        await t.sel4.TCB_Suspend(caller)
+        await t.fails('seL4_FailedLookup', t.sel4.Send(slot, { label: 99 }))
+        await t.sel4.TCB_Resume(caller)
+        t.is((await t.soon(t.sel4.Recv(endpoint))).label, 3)
+        await t.sel4.Reply({ label: 6 })
+        await t.soon(t.sel4.Wait(done))
+      })
+  })
+
   it('a badge is cancelled: its sends are made again, others stay', async () => {
     for (const seed of seeds(20))
       await run(seed, async ({ t }) => {

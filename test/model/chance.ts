@@ -210,8 +210,7 @@ export class Chance {
   }
   private onCNode(name: OperationName, t: Thread): object | undefined {
     const at = this.slot(t, name !== 'CNode_SaveCaller', name === 'CNode_CancelBadgedSends' ? ['Endpoint'] : undefined)
-    // Met in its process, a caller that is suspended leaves its saved reply behind, and nobody can tell.
-    if (name === 'CNode_SaveCaller') return !this.model.isLoose && (t.caller || this.rarely(20)) ? at : undefined
+    if (name === 'CNode_SaveCaller') return t.caller || this.rarely(20) ? at : undefined
     if (name === 'CNode_Delete' || name === 'CNode_Revoke' || name === 'CNode_CancelBadgedSends') return at
     const to = this.slot(t, false)
     if (name !== 'CNode_Rotate') {
@@ -287,7 +286,7 @@ export class Chance {
 
   /** What chance alone would seldom hit. */
   private purposeful(thread: Thread): Plan | undefined {
-    if (thread.caller?.caller && !this.model.isLoose && this.rarely(3))
+    if (thread.caller?.caller && this.rarely(3))
       return { thread, name: 'CNode_SaveCaller', args: this.slot(thread, false) }
     if (this.rarely(6)) return this.mapping(thread)
     return this.rarely(6) ? this.meddling(thread) : undefined
