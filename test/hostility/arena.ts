@@ -22,7 +22,7 @@ import { System } from '../kernel/system.ts'
 import { scaled } from '../support/scale.ts'
 import type { Attack } from './attacks.ts'
 import { FLOOD } from './attacks.ts'
-import { isSteady, judge, type Sample, type Window, WINDOW_MS, windows } from './latency.ts'
+import { isSteady, judge, type Sample, type Span, spanOf, type Window, WINDOW_MS, windows } from './latency.ts'
 
 const IMAGES = ['warden', 'server', 'caller', 'hostile'] as const
 const source = (file: string, main: string): string =>
@@ -59,6 +59,7 @@ const BASELINE_MS = 4 * WINDOW_MS
 const BASELINES = scaled(12, 4)
 const ATTEMPTS = scaled(4)
 const RECOVERY_MS = 1000
+const LATELY_MS = 1000
 const AFTER_MS = 4 * WINDOW_MS
 const PATIENCE_MS = 10_000
 const LOOK_MS = 10
@@ -97,6 +98,8 @@ export class Arena {
   private readonly sockets = new Map<string, Socket>()
   private readonly samples: Record<Series, Sample[]> = { calls: [], gate: [] }
   private said: Said[] = []
+  /** When the last steady baseline began. */
+  private peace?: number
   private pids: Record<string, number> = {}
 
   private constructor(system: System, listener: Server, slowpath: boolean) {
@@ -156,16 +159,21 @@ export class Arena {
   /** The same between two baselines. */
   async measure(attack: Attack): Promise<Latency> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const before = await this.baseline()
+      const before = this.lately() ?? (await this.baseline())
       if (before === undefined) continue
       const phases = await this.attempt(attack)
       await this.sampled(phases.end + RECOVERY_MS + AFTER_MS)
       await this.withdraw()
-      const again = await this.baseline()
+      const again = (this.peace = await this.baseline())
       const latency = again === undefined ? 'unsteady' : this.verdict({ ...phases, before, again })
       if (latency !== 'unsteady') return latency
     }
     return 'unsteady'
+  }
+  /** The baseline behind the attack before this one, when that is just over. */
+  private lately(): number | undefined {
+    const { peace } = this
+    return peace !== undefined && now() - peace < BASELINE_MS + LATELY_MS ? peace : undefined
   }
   private async attempt(attack: Attack): Promise<{ began: number; end: number }> {
     this.said = []
@@ -187,12 +195,15 @@ export class Arena {
     for (let taken = 0; taken < BASELINES; taken++) {
       const from = now()
       await this.sampled(from + BASELINE_MS)
-      if (SERIES.every((series) => isSteady(this.windows(series, from, BASELINE_MS)))) return from
+      if (SERIES.every((series) => isSteady([this.span(series, from, BASELINE_MS)]))) return from
     }
     return undefined
   }
   private windows(series: Series, from: number, length: number): Window[] {
     return windows(this.samples[series], from, from + length)
+  }
+  private span(series: Series, from: number, length: number): Span {
+    return spanOf(this.samples[series], from, from + length)
   }
   private async sampled(until: number): Promise<void> {
     await pause(Math.max(0, until - now()))
@@ -201,10 +212,10 @@ export class Arena {
   }
   private verdict(at: { before: number; began: number; end: number; again: number }): Latency {
     const wrongs = SERIES.map((series): Latency | undefined => {
-      const baseline = this.windows(series, at.before, BASELINE_MS)
-      if (!isSteady([...baseline, ...this.windows(series, at.again, BASELINE_MS)])) return 'unsteady'
+      const baseline = [this.span(series, at.before, BASELINE_MS), this.span(series, at.again, BASELINE_MS)]
+      if (!isSteady(baseline)) return 'unsteady'
       const during = this.windows(series, at.began, Math.max(at.end - at.began, WINDOW_MS))
-      const after = this.windows(series, at.end + RECOVERY_MS, AFTER_MS)
+      const after = this.span(series, at.end + RECOVERY_MS, AFTER_MS)
       const wrong = judge(baseline, during, after)
       return wrong === undefined ? undefined : { wrong: `${series}: ${wrong}` }
     })
