@@ -38,6 +38,8 @@ export interface Host {
   kill(pid: number, signal: string): void
   /** A process is gone: so is the place where its fast path listened. */
   forget(address: string): void
+  /** From now on it has what processor time the others leave, as far as the host can see to that. */
+  yield(pid: number): void
   usage(pid: number): Usage | undefined
   /** Memory that is its own: of no file, shared with nobody. */
   ownKb(pid: number): number | undefined

@@ -268,8 +268,15 @@ export class Kernel {
   }
   /** Everything that no session's credits bound. */
   private asked(process: Process): void {
-    if (process.pace.sent()) return
-    this.end(process, 'limit', `requests: more than ${process.init.limits.requests} without listening to an answer`)
+    if (!process.pace.sent())
+      return this.end(
+        process,
+        'limit',
+        `requests: more than ${process.init.limits.requests} without listening to an answer`,
+      )
+    if (!process.rush.counts(() => this.host.now())) return
+    this.host.log('warn', `${process.name} asks without a pause: it goes behind the others`)
+    this.host.yield(process.pid)
   }
   private request(process: Process, kind: number, message: Buffer): void {
     switch (kind) {

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { Pace } from './pace.ts'
+import { Pace, Rush } from './pace.ts'
 
 const LIMIT = 256
 
@@ -42,4 +42,17 @@ describe('a process and the kernel it asks', () => {
     while (pace.sent()) sent++
     expect(sent).within(LIMIT, 2 * LIMIT)
   })
+})
+
+describe('a process that asks without a pause', () => {
+  /** So many requests in each millisecond; how often it was found. */
+  function ask(perMs: number, milliseconds: number): number {
+    const rush = new Rush()
+    let now = 1000
+    let found = 0
+    for (; milliseconds > 0; milliseconds--, now++) for (let i = 0; i < perMs; i++) if (rush.counts(() => now)) found++
+    return found
+  }
+  it('is found once', () => expect(ask(70, 5000)).to.equal(1))
+  it('is not one that is merely busy', () => expect(ask(8, 60_000)).to.equal(0))
 })

@@ -7,6 +7,8 @@
  * bound there (WAITING_MAX of lib/sel4/zeromq.ts); what the kernel has to tell it is bounded with what it asked.
  *
  *   sent()    false: it has sent more than its limit since it was asked
+ *
+ * Who listens may ask as fast as it can; Rush finds out whether that keeps the processors from the others.
  */
 /** Questions cost: one in this part of the limit. */
 const QUESTIONS = 16
@@ -34,5 +36,24 @@ export class Pace {
       this.asking = false
       this.ahead = 0
     })
+  }
+}
+
+/** Sixteen thousand in a second: more than ten times what any process of the system asks at its busiest. */
+const RUSH = { requests: 4096, withinMs: 250 }
+
+export class Rush {
+  private requests = 0
+  private since = 0
+  private found = false
+
+  /** One more request. True once: the first time that there were so many in so short a time. */
+  counts(now: () => number): boolean {
+    if (this.found || ++this.requests < RUSH.requests) return false
+    const began = this.since
+    this.since = now()
+    this.requests = 0
+    this.found = began > 0 && this.since - began < RUSH.withinMs
+    return this.found
   }
 }

@@ -11,7 +11,7 @@ import type { Device } from './device.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Lending } from './lending.ts'
 import type { Limits } from './manifest/manifest.ts'
-import { Pace } from './pace.ts'
+import { Pace, Rush } from './pace.ts'
 import type { Session } from './session.ts'
 import type { Tcb } from './tcb.ts'
 import type { VSpace } from './vspace.ts'
@@ -96,6 +96,7 @@ export class Process {
     this.pace = new Pace(init.limits.requests, () => this.ask(ASK.barrier, null))
     this.send = send
   }
+  readonly rush = new Rush()
   get name(): string {
     return this.init.name
   }

@@ -183,6 +183,7 @@ class SimHost implements Host {
   kill(pid: number, signal: string): void {
     this.sim.processes.get(pid)?.signalled(signal)
   }
+  yield(): void {}
   usage(pid: number): Usage | undefined {
     const process = this.sim.processes.get(pid)
     return process && { cpuMs: 0, rssKb: 0, state: process.stopped ? 'T' : 'S' }

@@ -58,6 +58,8 @@ const BASELINE_MS = 4 * WINDOW_MS
  */
 const BASELINES = scaled(12, 4)
 const ATTEMPTS = scaled(4)
+/** What is wrong is wrong as often as one looks. */
+const LOOKS_AT_WRONG = 3
 const RECOVERY_MS = 1000
 const LATELY_MS = 1000
 const AFTER_MS = 4 * WINDOW_MS
@@ -158,6 +160,12 @@ export class Arena {
   }
   /** The same between two baselines. */
   async measure(attack: Attack): Promise<Latency> {
+    let latency = await this.look(attack)
+    // Something else on the host leaves no trace in the baselines around it, and does not come again for the asking.
+    for (let look = 1; typeof latency === 'object' && look < LOOKS_AT_WRONG; look++) latency = await this.look(attack)
+    return latency
+  }
+  private async look(attack: Attack): Promise<Latency> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const before = this.lately() ?? (await this.baseline())
       if (before === undefined) continue
