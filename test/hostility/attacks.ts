@@ -1,4 +1,3 @@
-/* eslint-disable max-lines -- a table: one attack a row, to be read from top to bottom */
 /**
  * What a hostile process can try, as data: a name, what it does, what is to come of it. The test beside this and the fault
  * laboratory run them all in the same way; nothing here knows how.
@@ -9,6 +8,7 @@
  *
  * Whatever is expected of the hostile process, the same is expected for the others: see arena.ts.
  */
+/* eslint-disable max-lines -- a table: one attack a row, to be read from top to bottom */
 import { readdirSync, readFileSync } from 'node:fs'
 import { OBJECT_TYPE, RIGHTS, seL4_CapInitThreadCNode, seL4_CapInitThreadVSpace } from '#contracts/sel4'
 import { Dealer } from 'zeromq'
