@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 
-const MARKS = /(<!-- kernel-lines -->)[^]*?(<!-- \/kernel-lines -->)/
+const MARKS = /(<!-- kernel-lines -->).*?(<!-- \/kernel-lines -->)/s
 /** What is not the objects and their methods. */
 const PARTS = [
   { what: 'read and judge the manifest', belongs: (file: string) => file.startsWith('manifest/') },
