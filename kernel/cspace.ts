@@ -207,6 +207,14 @@ export function walk(root: Capability | undefined, cptr: CPtr): Capability[] {
   return [...passed, cap]
 }
 
+/** Whatever was opened through a capability ends with it, and with those of the CNodes it was found through. */
+export function hangOn(path: readonly Capability[], end: () => void): void {
+  for (const cap of path) (cap.onDelete ??= new Set()).add(end)
+}
+export function letGo(path: readonly Capability[], end: () => void): void {
+  for (const cap of path) cap.onDelete?.delete(end)
+}
+
 export interface Derivation {
   /** Undefined: the source's. */
   readonly badge?: number

@@ -13,7 +13,7 @@ import {
 import type { ProcessInfo, Sel4Right } from '../lib/sel4/api.ts'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, OP } from '../lib/sel4/wire.ts'
-import { ALL_RIGHTS, type Capability, derive, makeCapability, remove, RIGHT, rightsOf, walk } from './cspace.ts'
+import { ALL_RIGHTS, type Capability, derive, hangOn, makeCapability, remove, RIGHT, rightsOf, walk } from './cspace.ts'
 import type { Device } from './device.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Frame } from './frame.ts'
@@ -101,7 +101,7 @@ const bindReceiver: Invocation = (kernel, process, body) => {
   if (object.meetsHere) throw new Sel4Error('seL4_IllegalOperation', 'threads receive on it')
   process.receivesOn.add(object)
   object.bind(process)
-  endsWith(path, () => stopReceiving(kernel, process, object))
+  hangOn(path, () => stopReceiving(kernel, process, object))
   // Several receive: from now on the kernel hands out what comes.
   if (object.receivers.size > 1) void kernel.sessions.move(kernel.sessions.on(object).filter(({ slow }) => !slow))
   return object.id
@@ -111,10 +111,6 @@ const cancelTaken: Invocation = (kernel, process, body) => {
   const session = kernel.sessions.met(args.number(0))
   if (session?.receivers.includes(process)) cancelCaller(session, args.number(1))
   return null
-}
-/** Whatever hangs on a capability hangs on those of the CNodes above it, too. */
-function endsWith(path: readonly Capability[], end: () => void): void {
-  for (const cap of path) (cap.onDelete ??= new Set()).add(end)
 }
 /** Its right to receive is gone: callers hear that nobody serves them. */
 function stopReceiving({ sessions }: Kernel, process: Process, endpoint: Endpoint): void {

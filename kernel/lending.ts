@@ -14,7 +14,7 @@
  */
 import type { Sel4Error } from '../lib/sel4/api.ts'
 import { ASK, encode, FLAG, KIND } from '../lib/sel4/wire.ts'
-import { type Capability, walk } from './cspace.ts'
+import { type Capability, hangOn, letGo, walk } from './cspace.ts'
 import type { Endpoint } from './endpoint.ts'
 import { type ReceivePath, receiveFrom } from './rendezvous.ts'
 import type { Kernel } from './kernel.ts'
@@ -42,7 +42,7 @@ export class Lending {
     this.process = thread.process as Process
     this.path = path
     this.rights = path[path.length - 1].rights
-    for (const cap of path) (cap.onDelete ??= new Set()).add(this.takeBack)
+    hangOn(path, this.takeBack)
     this.process.loans.add(this)
     endpoint.lent = this
   }
@@ -73,7 +73,7 @@ export class Lending {
   end(): void {
     if (this.endpoint.lent === this) this.endpoint.lent = undefined
     this.process.loans.delete(this)
-    for (const cap of this.path) cap.onDelete?.delete(this.takeBack)
+    letGo(this.path, this.takeBack)
   }
   private async retrieve(): Promise<void> {
     const { endpoint, process, tokens } = this

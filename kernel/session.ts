@@ -13,7 +13,7 @@
 import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
 import { ASK, encode, FLAG, KIND } from '../lib/sel4/wire.ts'
-import { type Capability, isGone, type KernelObject, RIGHT, walk } from './cspace.ts'
+import { type Capability, hangOn, isGone, type KernelObject, letGo, RIGHT, walk } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Binding } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
@@ -156,7 +156,7 @@ export class SessionTable {
     this.sessions.set(session.id, session)
     sender.sessionsOut.add(session)
     for (const receiver of receivers) receiver.sessionsIn.add(session)
-    for (const one of path) (one.onDelete ??= new Set()).add(session.withdraw)
+    hangOn(path, session.withdraw)
     return session
   }
   /** One identity for each pair of processes: a receiver's socket then knows who speaks. */
@@ -220,7 +220,7 @@ export class SessionTable {
     this.sessions.delete(session.id)
     session.sender.sessionsOut.delete(session)
     for (const receiver of session.receivers) receiver.sessionsIn.delete(session)
-    for (const cap of session.path) cap.onDelete?.delete(session.withdraw)
+    letGo(session.path, session.withdraw)
     if (session.meets) this.remember(session)
   }
   private remember(session: Session): void {
