@@ -15,9 +15,8 @@ import { exServices } from './ex/services.ts'
 import { PowerManager } from './ex/shutdown.ts'
 import type { Executive } from './executive.ts'
 import { Console } from './hal/console.ts'
-import { fileServices } from './io/file-services.ts'
 import { IoManager } from './io/index.ts'
-import { transferServices } from './io/transfer-services.ts'
+import { ioServices } from './io/services.ts'
 import { ObjectManager } from './ob/index.ts'
 import { obServices } from './ob/services.ts'
 import { ProcessManager } from './ps/index.ts'
@@ -55,8 +54,7 @@ async function run(env: Environment, look?: (ex: Executive) => void): Promise<vo
       ...obServices(ex),
       ...psServices(ex),
       ...cmServices(ex),
-      ...fileServices(ex),
-      ...transferServices(ex),
+      ...ioServices(ex),
     }),
     SERVE(WdmServices, ex.io.wdmHandlers()),
   ])

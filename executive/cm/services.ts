@@ -28,7 +28,7 @@ export function cmServices(ex: Executive): CmServices {
   ): { from: Key; path: string } => {
     const root = rootOf(ex, process, attributes)
     if (root instanceof Key) return { from: root, path: attributes.ObjectName }
-    const { object, remaining } = ob.lookup(attributes.ObjectName, root ? { root } : {})
+    const { object, remaining } = ob.lookup(attributes.ObjectName, { root })
     if (!(object instanceof Key)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
     return { from: object, path: remaining }
   }

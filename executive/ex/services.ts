@@ -66,7 +66,7 @@ export function exServices(ex: Executive): ExServices {
       const EventHandle = ob.createHandle(process, created, DesiredAccess)
       try {
         const root = ObjectAttributes && rootOf(ex, process, ObjectAttributes)
-        if (ObjectAttributes?.ObjectName) ob.insert(ObjectAttributes.ObjectName, created, root ? { root } : {})
+        if (ObjectAttributes?.ObjectName) ob.insert(ObjectAttributes.ObjectName, created, { root })
       } catch (error) {
         void ob.close(process, EventHandle)
         throw error

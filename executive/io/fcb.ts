@@ -9,14 +9,24 @@
  * that a truncation is freeing.
  */
 import type { Of } from '#contracts/field'
-import { FileEndOfFileInformation } from '#contracts/information'
+import {
+  DELETE,
+  FILE_APPEND_DATA,
+  FILE_EXECUTE,
+  FILE_READ_DATA,
+  FILE_SHARE_DELETE,
+  FILE_SHARE_READ,
+  FILE_SHARE_WRITE,
+  FILE_WRITE_DATA,
+  FileEndOfFileInformation,
+} from '#contracts/information'
 import { type FILE_SIZES, IRP_MJ } from '#contracts/wdm'
 import { NT_SUCCESS, NT_STATUS, type NTSTATUS, StatusError } from '#rtl'
 import type { Extent, FileCache } from '../cc/index.ts'
 import type { Executive } from '../executive.ts'
 import { SharedLock } from '../ke/lock.ts'
 import type { UserBuffer } from '../ps/process.ts'
-import type { FileObject } from './file.ts'
+import { type FileObject, settingOf } from './file.ts'
 import type { Vcb } from './volume.ts'
 
 export type Sizes = Of<typeof FILE_SIZES>
@@ -165,16 +175,9 @@ export class Fcb {
     const result = await this.ex.io.irps.submit({
       device: file.device,
       file,
-      major: IRP_MJ.IRP_MJ_SET_INFORMATION,
       requestor: 'system',
       idempotent: true,
-      input: bytes,
-      parameters: {
-        kind: 'SetFile',
-        Length: bytes.length,
-        FileInformationClass: FileEndOfFileInformation.number,
-        ReplaceIfExists: false,
-      },
+      ...settingOf(FileEndOfFileInformation.number, bytes),
     })
     if (!NT_SUCCESS(result.Status)) throw new StatusError(result.Status)
     if (result.response?.kind === 'Sizes') this.setSizes(result.response.Sizes)
@@ -281,16 +284,14 @@ export function checkShare(opens: Iterable<FileObject>, access: number, share: n
   }
 }
 
-const READ_BITS = 0x1 | 0x20
-const WRITE_BITS = 0x2 | 0x4
-const DELETE_BIT = 0x10000
-function conflicts(access: number, share: number): boolean {
-  return (
-    ((access & READ_BITS) !== 0 && !(share & 1)) ||
-    ((access & WRITE_BITS) !== 0 && !(share & 2)) ||
-    ((access & DELETE_BIT) !== 0 && !(share & 4))
-  )
-}
+/** Which accesses each bit of ShareAccess lets others have. */
+const SHARED_BY = [
+  [FILE_SHARE_READ, FILE_READ_DATA | FILE_EXECUTE],
+  [FILE_SHARE_WRITE, FILE_WRITE_DATA | FILE_APPEND_DATA],
+  [FILE_SHARE_DELETE, DELETE],
+]
+const conflicts = (access: number, share: number): boolean =>
+  SHARED_BY.some(([bit, accesses]) => (access & accesses) !== 0 && !(share & bit))
 function shifted(extent: Extent, from: number): Extent {
   const by = from - extent.FileOffset
   return { FileOffset: from, VolumeOffset: extent.VolumeOffset + by, Length: extent.Length - by }

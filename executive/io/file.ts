@@ -13,6 +13,8 @@ import {
   FILE_OVERWRITE,
   FILE_OVERWRITE_IF,
   FILE_OVERWRITTEN,
+  FILE_READ_ATTRIBUTES,
+  FILE_SHARE_ALL,
   FILE_SUPERSEDE,
   FILE_SUPERSEDED,
   FileDispositionInformation,
@@ -37,15 +39,9 @@ export interface OpenRequest {
   readonly allocationSize: number
   readonly openTargetDirectory?: boolean
 }
-const READ_ONLY_OPEN: OpenRequest = {
-  path: '',
-  access: 0x80,
-  share: 7,
-  disposition: FILE_OPEN,
-  options: 0,
-  attributes: 0,
-  allocationSize: 0,
-}
+/** How what exists is opened, as it is. */
+export const EXISTING = { disposition: FILE_OPEN, options: 0, attributes: 0, allocationSize: 0 }
+const INTERNAL_OPEN: OpenRequest = { ...EXISTING, path: '', access: FILE_READ_ATTRIBUTES, share: FILE_SHARE_ALL }
 
 export class FileObject extends NtObject {
   readonly typeName = 'File'
@@ -78,7 +74,7 @@ export class FileObject extends NtObject {
   }
   /** The Executive's own open of a volume. */
   static internal(ex: Executive, vcb: Vcb): FileObject {
-    return new FileObject(ex, vcb.volumeDevice, vcb, READ_ONLY_OPEN, READ_ONLY_OPEN.access)
+    return new FileObject(ex, vcb.volumeDevice, vcb, INTERNAL_OPEN, INTERNAL_OPEN.access)
   }
   /** Where its IRPs go: a volume's device is another one after its file system's restart. */
   get device(): DeviceObject {
@@ -145,17 +141,8 @@ export class FileObject extends NtObject {
   }
   setDisposition(ex: Executive, DeleteFile: boolean, recovery = false): Promise<IrpResult> {
     const { bytes } = FileDispositionInformation.encode({ DeleteFile })
-    return this.request(ex, {
-      major: IRP_MJ.IRP_MJ_SET_INFORMATION,
-      input: bytes,
-      ...(recovery && { recovery: true }),
-      parameters: {
-        kind: 'SetFile',
-        Length: bytes.length,
-        FileInformationClass: FileDispositionInformation.number,
-        ReplaceIfExists: false,
-      },
-    })
+    const setting = settingOf(FileDispositionInformation.number, bytes)
+    return this.request(ex, { ...setting, ...(recovery && { recovery: true }) })
   }
   fsControl(ex: Executive, FsControlCode: number): Promise<IrpResult> {
     return this.request(ex, {
@@ -204,6 +191,21 @@ export class FileObject extends NtObject {
   override deleted(): void {
     if (this.created && !this.forcedClosed) this.device.driver.send({ kind: 'CloseFile', File: this.number })
   }
+}
+/** What an IRP_MJ_SET_INFORMATION says; `rename` is what only a rename does. */
+export function settingOf(
+  FileInformationClass: number,
+  input: Uint8Array,
+  rename?: { TargetDirectory: number; TargetName: string; ReplaceIfExists: boolean },
+): Pick<IrpRequest, 'major' | 'input' | 'parameters'> {
+  const parameters: Parameters = {
+    kind: 'SetFile',
+    Length: input.length,
+    FileInformationClass,
+    ReplaceIfExists: false,
+    ...rename,
+  }
+  return { major: IRP_MJ.IRP_MJ_SET_INFORMATION, input, parameters }
 }
 export const replaces = (disposition: number): boolean =>
   disposition === FILE_OVERWRITE || disposition === FILE_OVERWRITE_IF || disposition === FILE_SUPERSEDE

@@ -14,8 +14,7 @@ import { ObjectManager } from '../ob/index.ts'
 import { Process } from '../ps/index.ts'
 import { DeviceObject, FILE_DEVICE_DISK, FILE_DEVICE_DISK_FILE_SYSTEM } from './device.ts'
 import type { DriverObject } from './driver.ts'
-import { fileServices } from './file-services.ts'
-import { transferServices } from './transfer-services.ts'
+import { ioServices } from './services.ts'
 import type { IrpRequest, IrpResult } from './irp.ts'
 import { replaces } from './file.ts'
 import { VolumeManager } from './volume.ts'
@@ -212,7 +211,7 @@ export function fakeFiles(options: { seed?: number; views?: number; clusters?: n
   ob.insert('\\Device\\Disk', storage)
   ob.createSymbolicLink('\\??\\C:', '\\Device\\Disk')
   volumes.registerFileSystem(control)
-  const services = { ...fileServices(ex), ...transferServices(ex) }
+  const services = ioServices(ex)
   return { ...fake, fs, volumes, storage, control, volume, driver, services, arena, processOf, written, sent, ob }
 }
 export const ARENA_ADDRESS = ARENA

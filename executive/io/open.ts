@@ -1,25 +1,27 @@
 /**
- * Opening: from a name to a file object and a handle.
+ * Opening: from a name to a file object.
  *
  *   \??\C:\DIR\F.TXT ── links ──► \Device\HarddiskVolume1 + '\DIR\F.TXT' ── mount ──► volume device ── IRP_MJ_CREATE
  *
  * A storage device with nothing behind its name is opened itself, or, once mounted, as its volume.
  */
-import { DELETE, FILE_DIRECTORY_FILE, FILE_OPEN } from '#contracts/information'
+import {
+  DELETE,
+  FILE_DIRECTORY_FILE,
+  FILE_READ_ATTRIBUTES,
+  FILE_SHARE_ALL,
+  FILE_WRITE_DATA,
+} from '#contracts/information'
 import { NT_SUCCESS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import { grantedAccess } from '../ob/index.ts'
-import { rootOf } from '../ob/services.ts'
+import { type Attributes, rootOf } from '../ob/services.ts'
 import type { Process } from '../ps/process.ts'
 import { DeviceObject } from './device.ts'
 import { checkShare, folded } from './fcb.ts'
-import { FileObject, type OpenRequest, replaces } from './file.ts'
+import { EXISTING, FileObject, type OpenRequest, replaces } from './file.ts'
 import type { Vcb } from './volume.ts'
 
-interface Attributes {
-  readonly RootDirectory: number
-  readonly ObjectName: string
-}
 interface Target {
   readonly device: DeviceObject
   readonly vcb: Vcb | undefined
@@ -29,7 +31,7 @@ interface Target {
 /** What a name leads to, mounting on the way if need be. */
 async function resolve(ex: Executive, process: Process, attributes: Attributes): Promise<Target> {
   const root = rootOf(ex, process, attributes)
-  const { object, remaining } = ex.ob.lookup(attributes.ObjectName, root ? { root } : {})
+  const { object, remaining } = ex.ob.lookup(attributes.ObjectName, { root })
   if (object instanceof FileObject && object.forcedClosed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
   if (object instanceof FileObject)
     return { device: object.device, vcb: object.vcb, path: joined(object.path, remaining) }
@@ -83,7 +85,6 @@ export async function openFile(
     target.vcb?.opening.delete(file)
   }
 }
-const FILE_WRITE_DATA = 0x2
 /** Opens of the same name that the file system has not answered yet. */
 function* beingOpened(vcb: Vcb | undefined, path: string): Generator<FileObject> {
   if (path === '') return
@@ -118,13 +119,10 @@ export async function openTargetDirectory(
   if (target.vcb !== source.vcb) throw new StatusError('STATUS_NOT_SAME_DEVICE')
   const cut = target.path.lastIndexOf('\\')
   const open: OpenRequest = {
+    ...EXISTING,
     path: target.path,
-    access: 0x80 | DELETE,
-    share: 7,
-    disposition: FILE_OPEN,
-    options: 0,
-    attributes: 0,
-    allocationSize: 0,
+    access: FILE_READ_ATTRIBUTES | DELETE,
+    share: FILE_SHARE_ALL,
     openTargetDirectory: true,
   }
   const directory = new FileObject(ex, target.device, target.vcb, open, open.access)

@@ -6,7 +6,14 @@
  *   a device with direct IO   the caller's pages are named to it
  *   any other device          up to a page inline
  */
-import { DO_DIRECT_IO, FILE_NO_INTERMEDIATE_BUFFERING } from '#contracts/information'
+import { INLINE_MAX } from '#contracts/field'
+import {
+  DO_DIRECT_IO,
+  FILE_APPEND_DATA,
+  FILE_NO_INTERMEDIATE_BUFFERING,
+  FILE_READ_DATA,
+  FILE_WRITE_DATA,
+} from '#contracts/information'
 import type { Handlers } from '#contracts/interface'
 import type { SystemServices } from '#contracts/nt'
 import { IRP_MJ } from '#contracts/wdm'
@@ -14,18 +21,15 @@ import { NT_ERROR, NT_STATUS, NT_SUCCESS, StatusError } from '#rtl'
 import type { Caller } from '#sel4/api'
 import type { Executive } from '../executive.ts'
 import type { Process, UserBuffer } from '../ps/process.ts'
-import { FileObject } from './file.ts'
+import type { FileObject } from './file.ts'
+import { fileOf, outputOf } from './file-calls.ts'
 import type { IrpResult } from './irp.ts'
 import { mdlOf } from './irp-checks.ts'
 
 type Services = Handlers<typeof SystemServices, Caller>
 type TransferServices = Pick<Services, 'NtReadFile' | 'NtWriteFile'>
 
-const FILE_READ_DATA = 0x1
-const FILE_WRITE_DATA = 0x2
-const FILE_APPEND_DATA = 0x4
 const IRP_NOCACHE = 0x100
-const INLINE_MAX = 4096
 /** What one MDL may name. */
 const DIRECT_MAX = 1024 * 1024
 /** NT's ByteOffset that means the end of the file. */
@@ -51,8 +55,7 @@ export function transferServices(ex: Executive): TransferServices {
     Key: number | undefined,
   ): Transfer => {
     const process = ex.ps.byBadge(caller.badge)
-    const file = ex.ob.fromHandle(process, handle, FileObject, access)
-    if (file.forcedClosed) throw new StatusError('STATUS_FILE_FORCED_CLOSED')
+    const file = fileOf(ex, caller, handle, access)
     if (file.isDirectory) throw new StatusError('STATUS_FILE_IS_A_DIRECTORY')
     const offset = ByteOffset === AT_END ? (file.fcb?.sizes.FileSize ?? 0) : (ByteOffset ?? file.position)
     if (offset < 0) throw new StatusError('STATUS_INVALID_PARAMETER')
@@ -93,7 +96,7 @@ async function read(ex: Executive, transfer: Transfer): Promise<number> {
   }
   if (file.vcb || file.device.Flags & DO_DIRECT_IO) return direct(ex, transfer, 'Read')
   const result = await inline(ex, transfer, 'Read')
-  const bytes = result.response?.kind === 'Data' ? result.response.Bytes : new Uint8Array(0)
+  const bytes = outputOf(result)
   buffer.bytes.set(bytes.subarray(0, buffer.bytes.length))
   return bytes.length
 }

@@ -16,7 +16,7 @@ import type { NtObject } from './object.ts'
 
 export { Directory, SymbolicLink } from './directory.ts'
 export { NtObject, type Waitable } from './object.ts'
-export { grantedAccess } from './access.ts'
+export { allows, grantedAccess } from './access.ts'
 
 /** As in NT's parser: a ring of links is an error, not a hang. */
 const LINKS_MAX = 32
@@ -100,6 +100,12 @@ export class ObjectManager {
     if (!object.permanent) this.reference(object)
     object.permanent = true
   }
+  /** It goes when nobody holds it any more. */
+  makeTemporary(object: NtObject): void {
+    if (!object.permanent) return
+    object.permanent = false
+    this.dereference(object)
+  }
   private parentOf(path: string, root: NtObject | undefined): NtObject {
     try {
       return this.lookup(path, { root }).object
@@ -112,10 +118,7 @@ export class ObjectManager {
   /** Takes an object's name away; its handles go on working. */
   remove(object: NtObject): void {
     object.directory?.delete(object)
-    if (object.permanent) {
-      object.permanent = false
-      this.dereference(object)
-    }
+    this.makeTemporary(object)
   }
   createDirectory(path: string): Directory {
     const directory = new Directory()

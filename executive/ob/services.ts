@@ -8,24 +8,19 @@ import type { Process } from '../ps/index.ts'
 import { Directory, NtObject, SymbolicLink } from './index.ts'
 
 type Services = Handlers<typeof SystemServices, Caller>
-type ObServices = Pick<
+type DirectoryServices = Pick<Services, 'NtCreateDirectoryObject' | 'NtOpenDirectoryObject' | 'NtQueryDirectoryObject'>
+type LinkServices = Pick<
   Services,
-  | 'NtClose'
-  | 'NtCreateDirectoryObject'
-  | 'NtOpenDirectoryObject'
-  | 'NtQueryDirectoryObject'
-  | 'NtCreateSymbolicLinkObject'
-  | 'NtOpenSymbolicLinkObject'
-  | 'NtQuerySymbolicLinkObject'
-  | 'NtMakeTemporaryObject'
+  'NtCreateSymbolicLinkObject' | 'NtOpenSymbolicLinkObject' | 'NtQuerySymbolicLinkObject'
 >
-interface Attributes {
+type ObServices = DirectoryServices & LinkServices & Pick<Services, 'NtClose' | 'NtMakeTemporaryObject'>
+export interface Attributes {
   readonly RootDirectory: number
   readonly ObjectName: string
-  readonly Attributes?: number
 }
 const OBJ_PERMANENT = 0x10
 const DIRECTORY_QUERY = 1
+const SYMBOLIC_LINK_QUERY = 1
 const ENTRIES_MAX = 256
 
 /** Where a relative name begins: the object behind RootDirectory, or nothing. */
@@ -41,52 +36,60 @@ export function openByName<T extends NtObject>(
   noFinalLink = false,
 ): T {
   const root = rootOf(ex, process, attributes)
-  const { object, remaining } = ex.ob.lookup(attributes.ObjectName, { ...(root && { root }), noFinalLink })
+  const { object, remaining } = ex.ob.lookup(attributes.ObjectName, { root, noFinalLink })
   if (remaining !== '') throw new StatusError('STATUS_OBJECT_NAME_NOT_FOUND')
   if (!(object instanceof type)) throw new StatusError('STATUS_OBJECT_TYPE_MISMATCH')
   return object
 }
 
+/** A new object under its name, and a handle on it. Without the handle nothing is left of it. */
+function createNamed(
+  ex: Executive,
+  process: Process,
+  attributes: Attributes,
+  object: NtObject,
+  access: number,
+): number {
+  const root = rootOf(ex, process, attributes)
+  ex.ob.reference(object)
+  try {
+    ex.ob.insert(attributes.ObjectName, object, { root })
+    return ex.ob.createHandle(process, object, access)
+  } finally {
+    ex.ob.dereference(object)
+  }
+}
+
 export function obServices(ex: Executive): ObServices {
   const { ob, ps } = ex
-  const create = <T extends NtObject>(
-    caller: Caller,
-    attributes: Attributes,
-    access: number,
-    object: T,
-    permanent: boolean,
-  ): number => {
-    const process = ps.byBadge(caller.badge)
-    const root = rootOf(ex, process, attributes)
-    ob.reference(object)
-    try {
-      ob.insert(attributes.ObjectName, object, { ...(root && { root }) })
-      const handle = ob.createHandle(process, object, access)
-      if (permanent) ob.makePermanent(object)
-      return handle
-    } finally {
-      ob.dereference(object)
-    }
-  }
   return {
     async NtClose({ Handle }, caller) {
       await ob.close(ps.byBadge(caller.badge), Handle)
       return {}
     },
-    NtCreateDirectoryObject: ({ DesiredAccess, ObjectAttributes }, caller) => ({
-      DirectoryHandle: create(
-        caller,
-        ObjectAttributes,
-        DesiredAccess,
-        new Directory(),
-        ((ObjectAttributes.Attributes ?? 0) & OBJ_PERMANENT) !== 0,
-      ),
-    }),
+    NtMakeTemporaryObject({ Handle }, caller) {
+      ob.makeTemporary(ob.fromHandle(ps.byBadge(caller.badge), Handle, NtObject))
+      return {}
+    },
+    ...directoryServices(ex),
+    ...linkServices(ex),
+  }
+}
+
+function directoryServices(ex: Executive): DirectoryServices {
+  const { ob, ps } = ex
+  return {
+    NtCreateDirectoryObject({ DesiredAccess, ObjectAttributes }, caller) {
+      const directory = new Directory()
+      const process = ps.byBadge(caller.badge)
+      const DirectoryHandle = createNamed(ex, process, ObjectAttributes, directory, DesiredAccess)
+      if (ObjectAttributes.Attributes & OBJ_PERMANENT) ob.makePermanent(directory)
+      return { DirectoryHandle }
+    },
     NtOpenDirectoryObject({ DesiredAccess, ObjectAttributes }, caller) {
       const process = ps.byBadge(caller.badge)
-      return {
-        DirectoryHandle: ob.createHandle(process, openByName(ex, process, ObjectAttributes, Directory), DesiredAccess),
-      }
+      const directory = openByName(ex, process, ObjectAttributes, Directory)
+      return { DirectoryHandle: ob.createHandle(process, directory, DesiredAccess) }
     },
     NtQueryDirectoryObject({ DirectoryHandle, ReturnSingleEntry, RestartScan, Context }, caller) {
       const directory = ob.fromHandle(ps.byBadge(caller.badge), DirectoryHandle, Directory, DIRECTORY_QUERY)
@@ -98,30 +101,26 @@ export function obServices(ex: Executive): ObServices {
         Context: from + entries.length,
       }
     },
+  }
+}
+
+function linkServices(ex: Executive): LinkServices {
+  const { ob, ps } = ex
+  return {
     NtCreateSymbolicLinkObject({ DesiredAccess, ObjectAttributes, LinkTarget }, caller) {
       if (LinkTarget === '' || ObjectAttributes.ObjectName === '') throw new StatusError('STATUS_OBJECT_NAME_INVALID')
-      return { LinkHandle: create(caller, ObjectAttributes, DesiredAccess, new SymbolicLink(LinkTarget), true) }
+      const link = new SymbolicLink(LinkTarget)
+      const LinkHandle = createNamed(ex, ps.byBadge(caller.badge), ObjectAttributes, link, DesiredAccess)
+      ob.makePermanent(link)
+      return { LinkHandle }
     },
     NtOpenSymbolicLinkObject({ DesiredAccess, ObjectAttributes }, caller) {
       const process = ps.byBadge(caller.badge)
-      return {
-        LinkHandle: ob.createHandle(
-          process,
-          openByName(ex, process, ObjectAttributes, SymbolicLink, true),
-          DesiredAccess,
-        ),
-      }
+      const link = openByName(ex, process, ObjectAttributes, SymbolicLink, true)
+      return { LinkHandle: ob.createHandle(process, link, DesiredAccess) }
     },
     NtQuerySymbolicLinkObject: ({ LinkHandle }, caller) => ({
-      LinkTarget: ob.fromHandle(ps.byBadge(caller.badge), LinkHandle, SymbolicLink, 1).target,
+      LinkTarget: ob.fromHandle(ps.byBadge(caller.badge), LinkHandle, SymbolicLink, SYMBOLIC_LINK_QUERY).target,
     }),
-    NtMakeTemporaryObject({ Handle }, caller) {
-      const object = ob.fromHandle(ps.byBadge(caller.badge), Handle, NtObject)
-      if (object.permanent) {
-        object.permanent = false
-        ob.dereference(object)
-      }
-      return {}
-    },
   }
 }
