@@ -9,7 +9,7 @@ import type { Clock } from '#sel4/api'
 import { IRP_MJ } from '#contracts/wdm'
 import type { DeviceObject } from './device.ts'
 import type { DriverObject } from './driver.ts'
-import type { Irp } from './irp.ts'
+import type { Irp, Level } from './irp.ts'
 
 /** A disk may spin up, a file system may read a whole FAT; silence for longer is a defect. */
 const STORAGE_PATIENCE_MS = 30_000
@@ -22,7 +22,7 @@ const TICK_MS = 250
 const EXTENSIONS_MAX = 10
 
 /** 0: for ever, as a keyboard's read. */
-export function patienceOf(device: DeviceObject, major: number): number {
+function patienceOf(device: DeviceObject, major: number): number {
   if (major === IRP_MJ.IRP_MJ_PNP || major === IRP_MJ.IRP_MJ_ADD_DEVICE) return PNP_PATIENCE_MS
   if (device.isStorage || device.isFileSystem || device.driver.isFileSystem) return STORAGE_PATIENCE_MS
   const open = major === IRP_MJ.IRP_MJ_READ || major === IRP_MJ.IRP_MJ_WRITE
@@ -44,8 +44,10 @@ export class Deadlines {
     this.clock = clock
     this.actions = actions
   }
-  arm(irp: Irp, milliseconds: number): void {
+  /** Its owner has so long from now, by the request or by what is asked of which device. */
+  arm(irp: Irp, { device, major }: Level): void {
     if (irp.cancelled || irp.timedOut) return
+    const milliseconds = irp.request.deadlineMs ?? patienceOf(device, major)
     irp.deadline = this.clock.now() + milliseconds
     if (milliseconds > 0) this.watch(irp)
     else this.disarm(irp)

@@ -11,28 +11,28 @@
  */
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { NT_STATUS } from '#rtl'
-import { type Deadlines, patienceOf } from './deadline.ts'
+import type { Deadlines } from './deadline.ts'
 import type { DriverObject } from './driver.ts'
 import { type Irp, type IrpResult, type Level, result, TERMINATED } from './irp.ts'
 import { repeatable } from './irp-checks.ts'
+import type { IrpDelivery } from './irp-delivery.ts'
 
 /** Poison is given up after as many deaths. */
 const REISSUES_MAX = 3
 
-export interface IrpDeliveries {
+export interface IrpEnds {
+  cancel(irp: Irp): void
   /** Takes it from its owner; the result climbs. */
   settle(irp: Irp, outcome: IrpResult): void
-  /** Queues it for a level's driver. */
-  deliver(irp: Irp, level: Level): void
 }
 export class IrpDeaths {
-  private readonly irps: IrpDeliveries
+  private readonly delivery: IrpDelivery
   private readonly deadlines: Deadlines
-  private readonly cancel: (irp: Irp) => void
-  constructor(irps: IrpDeliveries, deadlines: Deadlines, cancel: (irp: Irp) => void) {
-    this.irps = irps
+  private readonly ends: IrpEnds
+  constructor(delivery: IrpDelivery, deadlines: Deadlines, ends: IrpEnds) {
+    this.delivery = delivery
     this.deadlines = deadlines
-    this.cancel = cancel
+    this.ends = ends
   }
 
   /** What waits for notice will not get it, and what the driver asked is not wanted any more. Answers what of that has not ended. */
@@ -43,7 +43,7 @@ export class IrpDeaths {
     driver.requests.clear()
     for (const irp of own) {
       irp.originatorLives = false
-      this.cancel(irp)
+      this.ends.cancel(irp)
     }
     return own.filter((irp) => !irp.ended)
   }
@@ -52,14 +52,14 @@ export class IrpDeaths {
     for (const irp of [...driver.irps.values()]) {
       const level = irp.holder
       if (irp.ended || level?.driver !== driver) continue
-      if (last) this.irps.settle(irp, TERMINATED)
+      if (last) this.ends.settle(irp, TERMINATED)
       else if (level.life !== driver.life) this.reissueOrEnd(irp, level)
     }
   }
   private reissueOrEnd(irp: Irp, level: Level): void {
-    if (irp.cancelled) this.irps.settle(irp, result(NT_STATUS.STATUS_CANCELLED))
+    if (irp.cancelled) this.ends.settle(irp, result(NT_STATUS.STATUS_CANCELLED))
     else if (!irp.committed && this.mayReissue(irp, level)) this.reissue(irp, level)
-    else this.irps.settle(irp, TERMINATED)
+    else this.ends.settle(irp, TERMINATED)
   }
   mayReissue(irp: Irp, level: Level): boolean {
     const { request } = irp
@@ -78,8 +78,8 @@ export class IrpDeaths {
     level.notify = 0
     irp.timedOut = false
     irp.cancelSentTo = undefined
-    this.deadlines.arm(irp, irp.request.deadlineMs ?? patienceOf(level.device, level.major))
-    this.irps.deliver(irp, level)
+    this.deadlines.arm(irp, level)
+    this.delivery.request(irp, level)
   }
 }
 /** The recovery does these itself, whether or not they were delivered. */

@@ -4,23 +4,22 @@
  *   submit(request)                    the Executive asks; resolves with the result, whatever it is
  *   newRequest(driver, packet)         a driver asks another
  *   forward / complete(driver, packet) what its owner did with it
- *   cancellation, deaths               see irp-cancel.ts and irp-death.ts
+ *   cancellation, deaths               see irp-cancel.ts and irp-death.ts; what drivers are told, irp-delivery.ts
  *
  * Whatever a driver says of an IRP is checked; `fault` ends the one that lies. Nothing here waits for a driver.
  */
-import type { COMMIT, Parameters, Response } from '#contracts/wdm'
-import { IRP_MJ, IRP_MN, NOTIFY } from '#contracts/wdm'
+import { type COMMIT, NOTIFY, type Response } from '#contracts/wdm'
 import type { Of } from '#contracts/field'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
-import type { Trace } from '#sel4/api'
 import type { Executive } from '../executive.ts'
-import { Deadlines, patienceOf } from './deadline.ts'
+import { Deadlines } from './deadline.ts'
 import type { DeviceObject } from './device.ts'
 import type { DriverObject } from './driver.ts'
 import { Irp, type IrpRequest, type IrpResult, Level, result, TERMINATED, type View } from './irp.ts'
 import { IrpCancellation } from './irp-cancel.ts'
-import { answerSuits, namesAny, sliceMdl } from './irp-checks.ts'
+import { answerSuits, namesAny } from './irp-checks.ts'
 import { IrpDeaths } from './irp-death.ts'
+import { IrpDelivery } from './irp-delivery.ts'
 import { type Packet, PacketJudge, wantsAny } from './irp-judge.ts'
 
 type Commit = Of<typeof COMMIT>
@@ -32,6 +31,7 @@ export class IrpTable {
   private readonly ex: Executive
   private readonly fault: (driver: DriverObject, why: string) => void
   private readonly judge: PacketJudge
+  private readonly delivery: IrpDelivery
   private readonly deadlines: Deadlines
   readonly cancellation: IrpCancellation
   readonly deaths: IrpDeaths
@@ -41,15 +41,16 @@ export class IrpTable {
     this.ex = ex
     this.fault = fault
     this.judge = new PacketJudge(ex)
+    this.delivery = new IrpDelivery(ex)
     this.deadlines = new Deadlines(ex.env.clock, {
       cancel: (irp) => this.cancellation.tellOwner(irp),
       hung: (irp, driver) => this.fault(driver, `silent for too long about IRP ${irp.id}`),
     })
     this.cancellation = new IrpCancellation(this, this.deadlines)
-    this.deaths = new IrpDeaths(this, this.deadlines, (irp) => this.cancellation.cancel(irp))
-  }
-  private get trace(): Trace | undefined {
-    return this.ex.env.sel4.trace
+    this.deaths = new IrpDeaths(this.delivery, this.deadlines, {
+      cancel: (irp) => this.cancellation.cancel(irp),
+      settle: (irp, outcome) => this.settle(irp, outcome),
+    })
   }
   get size(): number {
     return this.irps.size
@@ -147,55 +148,12 @@ export class IrpTable {
       this.unwind(irp, result(NT_STATUS.STATUS_INVALID_DEVICE_REQUEST))
       return
     }
-    const level = new Level(driver, view, this.trace?.current())
+    const level = new Level(driver, view, this.ex.env.sel4.trace?.current())
     irp.levels.push(level)
     driver.irps.set(irp.id, irp)
-    this.deadlines.arm(irp, irp.request.deadlineMs ?? patienceOf(device, view.major))
-    this.deliver(irp, level)
+    this.deadlines.arm(irp, level)
+    this.delivery.request(irp, level)
   }
-  /** Queues the request packet of a level, for the driver's present or next life. */
-  deliver(irp: Irp, level: Level): void {
-    const { driver, device, parameters } = level
-    level.sent = level.recalled = false
-    level.life = driver.life
-    this.grantNamed(driver, parameters)
-    level.context?.leave()
-    level.context = contextOf(level)
-    if (driver.internal) {
-      driver.internal(irp)
-      return
-    }
-    const { request } = irp
-    const { mdl, requestor } = request
-    driver.send(
-      {
-        kind: 'Request',
-        Id: irp.id,
-        Device: device.handle,
-        File: request.file && request.file.device?.driver === driver ? request.file.number : 0,
-        MajorFunction: level.major,
-        MinorFunction: level.minor,
-        Flags: level.flags,
-        Parameters: parameters,
-        Input: request.input,
-        Mdl: mdl && sliceMdl(mdl, level.offset, level.length),
-        OutputLength: request.outputLength ?? 0,
-        RequestorMode: requestor === 'system' ? 0 : requestor.pid,
-        Trace: level.trace,
-      },
-      level,
-      request.recovery === true && isKnown(level),
-    )
-  }
-  private grantNamed(driver: DriverObject, parameters: Parameters): void {
-    if (parameters.kind === 'AddDevice') this.grantHandle(driver, parameters.PhysicalDevice)
-    else if (parameters.kind === 'MountVolume') this.grantHandle(driver, parameters.StorageDevice)
-  }
-  private grantHandle(driver: DriverObject, handle: number): void {
-    const device = this.ex.io.deviceByHandle(handle)
-    if (device) this.ex.io.devices.grant(driver, device)
-  }
-
   forward(driver: DriverObject, packet: Packet<'Forward'>): void {
     const irp = driver.irps.get(packet.Id)
     const level = irp?.holder
@@ -293,26 +251,8 @@ export class IrpTable {
   }
   private giveNotice(irp: Irp, level: Level, outcome: IrpResult): void {
     level.waiting = false
-    const Response = this.visible(level.driver, outcome.response)
-    this.deadlines.arm(irp, irp.request.deadlineMs ?? patienceOf(level.device, level.major))
-    level.driver.send(
-      {
-        kind: 'IoCompleted',
-        Id: irp.id,
-        Local: false,
-        Status: outcome.Status,
-        Information: outcome.Information,
-        Response,
-        Trace: this.trace?.current(),
-      },
-      undefined,
-      irp.request.recovery === true,
-    )
-  }
-  /** Handles in an answer become known to its receiver. */
-  private visible(driver: DriverObject, response: Response | undefined): Response | undefined {
-    if (response?.kind === 'Devices') for (const handle of response.Devices) this.grantHandle(driver, handle)
-    return response
+    this.deadlines.arm(irp, level)
+    this.delivery.notice(irp, level.driver, outcome)
   }
   /** The end, unless parts of its buffer are still being worked on. */
   private end(irp: Irp, outcome: IrpResult): void {
@@ -346,15 +286,7 @@ export class IrpTable {
   private answerDriver(irp: Irp, driver: DriverObject, final: IrpResult): void {
     if (!irp.originatorLives) return
     driver.requests.delete(irp.localId)
-    const { Status, Information } = final
-    const Response = this.visible(driver, final.response)
-    // Urgent: a driver that is being started again waits for its own requests in DriverEntry, AddDevice and START.
-    const Trace = this.trace?.current()
-    driver.send(
-      { kind: 'IoCompleted', Id: irp.localId, Local: true, Status, Information, Response, Trace },
-      undefined,
-      true,
-    )
+    this.delivery.answer(irp, driver, final)
   }
   /** Resolves when an IRP has ended, whoever asked for it. */
   ended(irp: Irp): Promise<void> {
@@ -372,12 +304,6 @@ export class IrpTable {
 function park(driver: DriverObject, { Park }: Packet<'Complete'>): string | undefined {
   return !Park || driver.park(Park.Key, Park.State) ? undefined : 'parks more keys than it may'
 }
-/** A driver that is itself coming back hears of a device when it has made it again; of its removal in any case. */
-function isKnown({ driver, device, major, minor }: Level): boolean {
-  const removal = minor === IRP_MN.IRP_MN_REMOVE_DEVICE || minor === IRP_MN.IRP_MN_SURPRISE_REMOVAL
-  return device.driver !== driver || device.bound || (major === IRP_MJ.IRP_MJ_PNP && removal)
-}
-
 function wantsNotice({ notify }: Level, irp: Irp, { Status }: IrpResult): boolean {
   if (irp.cancelled && notify & NOTIFY.OnCancel) return true
   return (notify & (NT_SUCCESS(Status) ? NOTIFY.OnSuccess : NOTIFY.OnError)) !== 0
@@ -385,13 +311,4 @@ function wantsNotice({ notify }: Level, irp: Irp, { Status }: IrpResult): boolea
 function statusOfRemoved(irp: Irp, device: DeviceObject, driver: DriverObject): NTSTATUS {
   if (irp.request.file?.device === device) return NT_STATUS.STATUS_FILE_FORCED_CLOSED
   return driver.accepting ? NT_STATUS.STATUS_DEVICE_REMOVED : NT_STATUS.STATUS_DRIVER_PROCESS_TERMINATED
-}
-/** Requests in which drivers make unnamed devices; the key names the same occasion in every life. */
-function contextOf({ driver, device, major, minor, parameters }: Level): { leave(): void } | undefined {
-  if (parameters.kind === 'AddDevice') return driver.enterContext(`add:${parameters.PhysicalDevice}`)
-  if (parameters.kind === 'MountVolume') return driver.enterContext(`mount:${parameters.StorageDevice}`)
-  if (major !== IRP_MJ.IRP_MJ_PNP) return undefined
-  if (minor === IRP_MN.IRP_MN_START_DEVICE) return driver.enterContext(`start:${device.handle}`)
-  if (minor === IRP_MN.IRP_MN_QUERY_DEVICE_RELATIONS) return driver.enterContext(`relations:${device.handle}`)
-  return undefined
 }
