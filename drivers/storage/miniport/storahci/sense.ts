@@ -18,6 +18,10 @@ export interface AtaError {
   readonly error: number
   readonly lba?: number
 }
+/** Of a queued command, by the tag it had. */
+export interface QueuedError extends AtaError {
+  readonly tag: number
+}
 /** First match wins: the gravest or most exact first. */
 function senseOf({ status, error }: AtaError, write: boolean): readonly [number, number] {
   if (status & STS_DF) return [SENSE_KEY.HARDWARE_ERROR, ASC.INTERNAL_TARGET_FAILURE]
@@ -44,7 +48,7 @@ export const checkCondition = (key: number, asc: number, information?: number): 
 })
 
 /** Log 10h. [ATA8-ACS] A.14: NQ says that no queued command failed; the page adds up to zero. */
-export function parseNcqErrorLog(page: Uint8Array): (AtaError & { readonly tag: number }) | undefined {
+export function parseNcqErrorLog(page: Uint8Array): QueuedError | undefined {
   let sum = 0
   for (const byte of page) sum += byte
   if (page.byteLength !== 512 || sum & 0xff || page[0] & 0x80) return undefined
