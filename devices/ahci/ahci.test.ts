@@ -3,159 +3,11 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
 import { PciFunction } from '#contracts/machine'
-import { FakeClock, FakeMachine, fakeEnvironment } from '#sel4/fake'
-import { type DiskImage, ImageError } from '../lib/image.ts'
-import { scatter, type Views } from '../lib/views.ts'
-import { Ahci } from './ahci.ts'
-import { AtaDisk } from './ata-disk.ts'
+import { fakeEnvironment } from '#sel4/fake'
+import { bench, BUFFER, type CommandOptions, LIST, RECEIVED, SECTORS } from './ahci-support.ts'
 import { main } from './index.ts'
-import { ATA, CMD, GHC, HBA, IS, PX, SERR } from './registers.ts'
+import { ATA, CAP, CAP2, CMD, GHC, HBA, IS, PORT_BYTES, PX, PX_ABSENT, SERR } from './registers.ts'
 
-const LIST = 0x10000
-const RECEIVED = 0x11000
-const TABLES = 0x20000
-const BUFFER = 0x100000
-const SECTORS = 4096
-
-/** An image in memory; `bad` sectors fail to read. */
-class MemoryImage implements DiskImage {
-  readonly bytes = SECTORS * 512
-  readonly content = new Uint8Array(SECTORS * 512).map((_, i) => (i >> 9) & 0xff)
-  readonly bad = new Set<number>()
-  readOnly = false
-  flushes = 0
-  read(views: Views, offset: number): void {
-    let at = offset
-    for (const view of views) {
-      const bad = [...this.bad].find((sector) => sector * 512 < at + view.length && (sector + 1) * 512 > at)
-      if (bad !== undefined) throw new ImageError(bad * 512, new Error('EIO'))
-      scatter(this.content.subarray(at, at + view.length), [view])
-      at += view.length
-    }
-  }
-  write(views: Views, offset: number): void {
-    let at = offset
-    for (const view of views) {
-      this.content.set(view, at)
-      at += view.length
-    }
-  }
-  flush(): void {
-    this.flushes++
-  }
-  close(): void {}
-}
-
-interface CommandOptions {
-  command: number
-  slot?: number
-  lba?: number
-  count?: number
-  features?: number
-  device?: number
-  /** [address, bytes, I] of each descriptor. */
-  regions?: readonly (readonly [number, number, boolean?])[]
-  control?: number
-  isCommand?: boolean
-}
-
-/** A minimal driver. */
-function bench(options: { disk?: boolean; start?: boolean; allows?: (address: number) => boolean } = {}) {
-  const clock = new FakeClock()
-  const machine = new FakeMachine({ physicalBytes: 4 << 20, allows: options.allows })
-  const image = new MemoryImage()
-  const chip = new Ahci({
-    clock,
-    irq: machine.irq(0),
-    dma: (address, length, access) => machine.dma(address, length, access),
-    publish: (region, offset, value) => machine.publish(region, offset, value),
-    quiet: (region, offset) => machine.quiet(region, offset),
-    ...(options.disk !== false && { disk: new AtaDisk(image, 'SERIAL-1') }),
-  })
-  const memory = new DataView(machine.physical.buffer)
-  const hba = (offset: number) => chip.mmioRead(0, offset)
-  const px = (offset: number) => chip.mmioRead(0, HBA.PORTS + offset)
-  const setHba = (offset: number, value: number) => chip.mmioWrite(0, offset, value >>> 0)
-  const set = (offset: number, value: number) => chip.mmioWrite(0, HBA.PORTS + offset, value >>> 0)
-  const raises = () => machine.irqs.filter(({ event }) => event === 'raise').length
-  const start = () => {
-    chip.command(6)
-    set(PX.CLB, LIST)
-    set(PX.FB, RECEIVED)
-    set(PX.SERR, 0xffffffff)
-    set(PX.CMD, px(PX.CMD) | CMD.FRE)
-    set(PX.CMD, px(PX.CMD) | CMD.ST)
-    set(PX.IS, 0xffffffff)
-    setHba(HBA.IS, 0xffffffff)
-    set(PX.IE, 0xffffffff)
-    setHba(HBA.GHC, GHC.IE)
-  }
-  const recover = () => {
-    set(PX.CMD, px(PX.CMD) & ~CMD.ST)
-    set(PX.IS, 0xffffffff)
-    set(PX.CMD, px(PX.CMD) | CMD.ST)
-  }
-  const build = ({
-    slot = 0,
-    command,
-    lba = 0,
-    count = 0,
-    features = 0,
-    device = 0x40,
-    regions = [],
-    ...rest
-  }: CommandOptions) => {
-    const table = TABLES + slot * 0x2000
-    const flags = 5 | ((rest.isCommand ?? true) ? 0 : 0x400)
-    memory.setUint32(LIST + slot * 32, flags | (regions.length << 16), true)
-    memory.setUint32(LIST + slot * 32 + 4, 0, true)
-    memory.setUint32(LIST + slot * 32 + 8, table, true)
-    const low = [lba & 0xff, (lba >> 8) & 0xff, (lba >> 16) & 0xff]
-    const high = [(lba >>> 24) & 0xff, 0, 0]
-    const fis = [0x27, (rest.isCommand ?? true) ? 0x80 : 0, command, features & 0xff, ...low, device]
-    fis.push(...high, features >> 8, count & 0xff, count >> 8, 0, rest.control ?? 0)
-    machine.physical.set(fis, table)
-    for (const [i, [address, bytes, interrupt]] of regions.entries()) {
-      memory.setUint32(table + 0x80 + i * 16, address, true)
-      memory.setUint32(table + 0x80 + i * 16 + 12, ((bytes - 1) | (interrupt ? 0x80000000 : 0)) >>> 0, true)
-    }
-  }
-  const issue = (options: CommandOptions) => {
-    build(options)
-    set(PX.CI, 1 << (options.slot ?? 0))
-  }
-  const queue = (options: CommandOptions & { slot: number; sectors: number }) => {
-    build({ ...options, features: options.sectors, count: options.slot << 3 })
-    set(PX.SACT, 1 << options.slot)
-    set(PX.CI, 1 << options.slot)
-  }
-  const fis = (offset: number, bytes = 20) => [
-    ...machine.physical.subarray(RECEIVED + offset, RECEIVED + offset + bytes),
-  ]
-  const buffer = (bytes: number) => machine.physical.subarray(BUFFER, BUFFER + bytes)
-  const words = () => new Uint16Array(machine.physical.buffer, BUFFER, 256)
-  if (options.start !== false) start()
-  return {
-    chip,
-    clock,
-    machine,
-    image,
-    memory,
-    hba,
-    px,
-    setHba,
-    set,
-    raises,
-    start,
-    recover,
-    build,
-    issue,
-    queue,
-    fis,
-    buffer,
-    words,
-  }
-}
 const text = (words: Uint16Array, first: number, last: number) =>
   [...words.subarray(first, last + 1)]
     .map((word) => String.fromCharCode(word >> 8, word & 0xff))
@@ -200,12 +52,27 @@ describe('ahci', () => {
     expect([px(PX.CLB), px(PX.FB), px(PX.IE)]).to.deep.equal([0xfffffc00, 0xffffff00, 0x7dc0007f])
     set(PX.SSTS, 0)
     set(PX.TFD, 0)
-    set(PX.SNTF, 0xffff)
-    expect([px(PX.SSTS), px(PX.TFD), px(PX.SNTF)]).to.deep.equal([0x133, 0x150, 0])
+    expect([px(PX.SSTS), px(PX.TFD)]).to.deep.equal([0x133, 0x150])
     setHba(HBA.CAP, 0)
     setHba(HBA.PI, 0xff)
     setHba(HBA.GHC, 0)
     expect([hba(HBA.PI), hba(HBA.GHC)]).to.deep.equal([1, 0x80000000])
+  })
+
+  it('has no notification, FIS-based switching or device sleep: it says so, and their registers are reserved', () => {
+    const { px, set, hba, setHba } = bench()
+    expect([hba(HBA.CAP) & (CAP.SSNTF | CAP.FBSS), hba(HBA.CAP2) & CAP2.SDS]).to.deep.equal([0, 0])
+    const reserved = Array.from({ length: (PORT_BYTES - PX_ABSENT.SNTF) / 4 }, (_, i) => PX_ABSENT.SNTF + i * 4)
+    expect(reserved).to.include.members(Object.values(PX_ABSENT))
+    const others = () => Object.values(PX).map(px)
+    const before = others()
+    for (const written of [0xffffffff, 0x1]) {
+      for (const offset of reserved) set(offset, written)
+      expect(reserved.map(px)).to.deep.equal(reserved.map(() => 0))
+      expect(others()).to.deep.equal(before)
+    }
+    setHba(HBA.GHC, GHC.HR)
+    expect(reserved.map(px)).to.deep.equal(reserved.map(() => 0))
   })
 
   it('identifies itself by PIO, with a valid checksum', () => {
@@ -438,7 +305,7 @@ describe('ahci', () => {
     const { chip, queue, machine, px, hba } = bench()
     queue({ command: ATA.READ_FPDMA_QUEUED, slot: 4, sectors: 1, regions: [[BUFFER, 512]] })
     const allPublished = () => {
-      for (const offset of Object.values(PX))
+      for (const offset of [...Object.values(PX), ...Object.values(PX_ABSENT)])
         expect(machine.published.get(`0:${HBA.PORTS + offset}`)).to.equal(px(offset))
       for (const offset of [HBA.CAP, HBA.GHC, HBA.IS, HBA.PI, HBA.VS])
         expect(machine.published.get(`0:${offset}`)).to.equal(hba(offset))

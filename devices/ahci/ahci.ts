@@ -13,7 +13,7 @@ import type { Chip, Clock, InterruptLine } from '#sel4/api'
 import type { AtaDisk } from './ata-disk.ts'
 import type { Dma } from './command-table.ts'
 import { AhciPort } from './port.ts'
-import { CAP, GHC, HBA, PORT_BYTES, PX, SLOTS, VS_1_3_1 } from './registers.ts'
+import { CAP, GHC, HBA, PORT_BYTES, PX, PX_ABSENT, SLOTS, VS_1_3_1 } from './registers.ts'
 
 export interface AhciSeams {
   readonly clock: Clock
@@ -41,9 +41,9 @@ const PORT_PUBLISHED: readonly number[] = [
   PX.SERR,
   PX.SACT,
   PX.CI,
-  PX.SNTF,
-  PX.FBS,
-  PX.DEVSLP,
+  PX_ABSENT.SNTF,
+  PX_ABSENT.FBS,
+  PX_ABSENT.DEVSLP,
   PX.IS,
 ]
 const HBA_CONSTANT: readonly number[] = [HBA.CAP, HBA.PI, HBA.VS, HBA.CAP2, HBA.BOHC]

@@ -171,7 +171,7 @@ export class AhciPort {
         this.run()
         break
       default:
-      // Read-only and reserved registers keep their values; PxSNTF, PxFBS and PxDEVSLP are not implemented (CAP).
+      // Read-only registers keep their values; reserved ones, and those of what CAP and CAP2 do not claim, stay 0.
     }
   }
   private writeCmd(value: number): void {

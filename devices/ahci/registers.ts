@@ -19,16 +19,20 @@ export const HBA = {
 export const PORT_BYTES = 0x80
 
 export const CAP = {
-  /** 64-bit addressing, NCQ, command list override, AHCI only, PIO multiple DRQ blocks. */
+  /** 64-bit addressing, NCQ, SNotification, command list override, AHCI only, FIS-based switching, PIO multiple DRQ blocks. */
   S64A: 0x80000000,
   SNCQ: 0x40000000,
+  SSNTF: 0x20000000,
   SCLO: 0x01000000,
   ISS_GEN3: 0x00300000,
   SAM: 0x00040000,
+  FBSS: 0x00010000,
   PMD: 0x00008000,
   /** Number of command slots less one, bits 12–8. */
   NCS_SHIFT: 8,
 } as const
+/** Device sleep. */
+export const CAP2 = { SDS: 0x00000008 } as const
 export const SLOTS = 32
 export const GHC = { HR: 0x00000001, IE: 0x00000002, AE: 0x80000000 } as const
 export const VS_1_3_1 = 0x00010301
@@ -49,10 +53,12 @@ export const PX = {
   SERR: 0x30,
   SACT: 0x34,
   CI: 0x38,
-  SNTF: 0x3c,
-  FBS: 0x40,
-  DEVSLP: 0x44,
 } as const
+/**
+ * Registers of what neither CAP (SSNTF, FBSS) nor CAP2 (SDS) claims. They are reserved here: they read 0, and a write changes
+ * nothing. [AHCI] 1.5, 3.3.15–3.3.17
+ */
+export const PX_ABSENT = { SNTF: 0x3c, FBS: 0x40, DEVSLP: 0x44 } as const
 export const CLB_MASK = 0xfffffc00
 export const FB_MASK = 0xffffff00
 
