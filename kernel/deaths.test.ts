@@ -6,9 +6,10 @@ import { RIGHTS, seL4_CapInitThreadCNode } from '#contracts/sel4'
 import { expect } from 'chai'
 import type { DeathReport, Environment, Main } from '../lib/sel4/api.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
+import { manifestFrom } from '../test/support/manifest.ts'
 import { scaled } from '../test/support/scale.ts'
+import { WAYS } from '../test/support/ways-to-die.ts'
 import { checkInvariants } from './invariants/index.ts'
-import { parseManifest, viewOf } from './manifest/index.ts'
 
 const DEATHS = scaled(1000, 100)
 const SEED = 5
@@ -37,19 +38,12 @@ const CHIP = {
   memory: [],
   dma: true,
 }
-const files = {
-  description: (kind: string, image: string) => ({
-    file: `${image}.json`,
-    text: JSON.stringify(
-      kind === 'device'
-        ? CHIP
-        : {
-            needs: { interfaces: ['ExecutiveServices'], ...(image === 'driver' && { ports: CHIP.ports, irqs: [24] }) },
-          },
-    ),
-  }),
-  exists: () => true,
-}
+const described = (slowpath: boolean) =>
+  manifestFrom({ ...LAUNCH, slowpath }, (kind, image) => {
+    if (kind === 'device') return CHIP
+    const hardware = image === 'driver' && { ports: CHIP.ports, irqs: [24] }
+    return { needs: { interfaces: ['ExecutiveServices'], ...hardware } }
+  })
 /** Where driver and program find the endpoint between them. */
 const BETWEEN = 0x2000
 const DEPTH = 32
@@ -57,13 +51,6 @@ const DEPTH = 32
 const FURNISHED_MS = 50
 const VICTIMS = ['driver', 'chip', 'program', 'panel'] as const
 type Victim = (typeof VICTIMS)[number]
-const WAYS = {
-  SIGKILL: { cause: 'signal', detail: 'SIGKILL' },
-  SIGSEGV: { cause: 'signal', detail: 'SIGSEGV' },
-  exit: { cause: 'exit', detail: '0' },
-  rejection: { cause: 'exit', detail: '70' },
-  SIGSTOP: { cause: 'lease', detail: 'it was stopped' },
-} as const
 type Way = keyof typeof WAYS
 
 /** What the test tells its images, and they the test. */
@@ -193,8 +180,7 @@ describe(`${DEATHS} deaths`, function () {
   for (const slowpath of [false, true])
     it(`leave nothing, and everybody goes on${slowpath ? ', on the slow path' : ''}`, async () => {
       const fates = new Fates()
-      const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
-      sim = new Simulator({ seed: SEED, manifest, view: viewOf(manifest), images: imagesOf(fates) })
+      sim = new Simulator({ seed: SEED, ...described(slowpath), images: imagesOf(fates) })
       sim.boot()
       await sim.runUntil(() => sim.said('executive', 'ready').length > 0)
       const { kernel } = sim

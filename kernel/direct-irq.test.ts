@@ -2,18 +2,10 @@
 import { expect } from 'chai'
 import type { Main } from '../lib/sel4/api.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
-import type { ManifestFiles } from './manifest/files.ts'
-import { parseManifest, viewOf } from './manifest/index.ts'
+import { manifestFrom } from '../test/support/manifest.ts'
 
 const VECTOR = { msi: 40, edge: 5 }
 type Trigger = keyof typeof VECTOR
-const files = (trigger: Trigger): ManifestFiles => ({
-  description: (_kind, image) => ({
-    file: `${image}.json`,
-    text: JSON.stringify({ ports: [], irqs: [{ irq: VECTOR[trigger], trigger }], mmio: [], memory: [], dma: false }),
-  }),
-  exists: () => true,
-})
 interface Counts {
   raised: number
   seen: number
@@ -53,8 +45,9 @@ function simulate(seed: number, options: { trigger?: Trigger; slowirq?: boolean;
       await sel4.irqAck(handler)
     }
   }
-  const manifest = parseManifest('launch.json', JSON.stringify(launch), files(trigger))
-  const sim = new Simulator({ seed, manifest, view: viewOf(manifest), images: { chip, executive } })
+  const irqs = [{ irq: VECTOR[trigger], trigger }]
+  const described = manifestFrom(launch, () => ({ ports: [], irqs, mmio: [], memory: [], dma: false }))
+  const sim = new Simulator({ seed, ...described, images: { chip, executive } })
   sim.boot()
   const irq = sim.kernel.machine.irqs.get(VECTOR[trigger])!
   const mask = (masked: boolean) => {

@@ -5,7 +5,7 @@ import type { Environment, Main } from '../lib/sel4/api.ts'
 import type { Runtime } from '../lib/sel4/runtime.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
 import { encode, KIND, OFFENCE } from '../lib/sel4/wire.ts'
-import { parseManifest, viewOf } from './manifest/index.ts'
+import { manifestFrom } from '../test/support/manifest.ts'
 
 const LAUNCH = {
   machine: 'pc',
@@ -38,10 +38,6 @@ const receiver: Main = async (env) => {
   }
 }
 function simulate(seed: number, sender: Main) {
-  const files = {
-    description: () => ({ file: 'x.json', text: JSON.stringify({ needs: { interfaces: ['ExecutiveServices'] } }) }),
-    exists: () => true,
-  }
   const root: Main = async (env) => {
     const endpoint = await env.root!.endpoint()
     const own = await env.root!.endpoint()
@@ -56,8 +52,8 @@ function simulate(seed: number, sender: Main) {
       if (reply && body === 'hello') env.sel4.reply(reply, 0, null)
     }
   }
-  const manifest = parseManifest('launch.json', JSON.stringify(LAUNCH), files)
-  const sim = new Simulator({ seed, manifest, view: viewOf(manifest), images: { executive: root, receiver, sender } })
+  const described = manifestFrom(LAUNCH, () => ({ needs: { interfaces: ['ExecutiveServices'] } }))
+  const sim = new Simulator({ seed, ...described, images: { executive: root, receiver, sender } })
   sim.boot()
   return sim
 }

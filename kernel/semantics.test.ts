@@ -2,16 +2,10 @@
 import { cnodeData, OBJECT_TYPE, RIGHTS } from '#contracts/sel4'
 import { Simulator } from '../lib/sel4/sim.ts'
 import { DEPTH, OWN, Tester } from '../test/conformance/tester.ts'
-import { CHIP, chip, HELPER, LAUNCH } from '../test/conformance/system.ts'
+import { described } from '../test/conformance/simulated.ts'
+import { chip } from '../test/conformance/system.ts'
 import { expectInvariants } from '../test/support/invariants.ts'
-import type { ManifestFiles } from './manifest/files.ts'
-import { parseManifest, viewOf } from './manifest/index.ts'
 
-const files: ManifestFiles = {
-  description: (kind, image) => ({ file: `${image}.json`, text: JSON.stringify(kind === 'device' ? CHIP : HELPER) }),
-  exists: () => true,
-}
-const UNTYPED = 0x1000
 const UNTYPED_BITS = 20
 const helper = async ({ entry }: Tester['env']): Promise<void> =>
   entry('send away', async (sel4, [to]) => {
@@ -20,35 +14,13 @@ const helper = async ({ entry }: Tester['env']): Promise<void> =>
 async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
   let outcome: { error?: Error } | undefined
   const tester = async (env: Tester['env']): Promise<void> => {
-    const { libsel4, root, caps } = env
-    await libsel4.Untyped_Retype(
-      caps['untyped.test'],
-      OBJECT_TYPE.seL4_UntypedObject,
-      UNTYPED_BITS,
-      OWN,
-      0,
-      0,
-      UNTYPED,
-      1,
-    )
     env.entry('sleep', () => new Promise(() => {}))
-    const child = await root?.spawn({
-      image: 'helper',
-      birth: 'fresh',
-      caps: {},
-      arenaBytes: 0,
-      config: {},
-      control: true,
-    })
-    const t = new Tester(env, child?.caps?.vspace ?? 0, UNTYPED, UNTYPED + 1)
-    await run(t).then(
+    await run(await Tester.prepared(env, UNTYPED_BITS)).then(
       () => (outcome = {}),
       (error: Error) => (outcome = { error }),
     )
   }
-  const manifest = parseManifest('launch.json', JSON.stringify(LAUNCH), files)
-  const images = { tester, chip, helper }
-  const sim = new Simulator({ seed: 5, manifest, view: viewOf(manifest), images })
+  const sim = new Simulator({ seed: 5, ...described(), images: { tester, chip, helper } })
   sim.boot()
   await sim.runUntil(() => outcome !== undefined)
   if (outcome?.error) throw outcome.error

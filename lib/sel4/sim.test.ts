@@ -1,9 +1,8 @@
 /** The simulator: kernel core and runtime over seeded delays; deaths at any moment leave nobody waiting. */
 import { KeyboardCable } from '#contracts/machine'
 import { expect } from 'chai'
-import type { ManifestFiles } from '../../kernel/manifest/files.ts'
-import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import { expectInvariants } from '../../test/support/invariants.ts'
+import { manifestFrom } from '../../test/support/manifest.ts'
 import type { Main } from './api.ts'
 import { Simulator } from './sim.ts'
 import type { Span } from './tracer.ts'
@@ -16,13 +15,7 @@ const DEVICE = {
   memory: [],
   dma: true,
 }
-const files: ManifestFiles = {
-  description: (kind, image) => ({
-    file: `${image}.json`,
-    text: JSON.stringify(kind === 'device' ? DEVICE : { needs: { interfaces: ['ExecutiveServices'], ports: [] } }),
-  }),
-  exists: () => true,
-}
+const NEEDS = { needs: { interfaces: ['ExecutiveServices'], ports: [] } }
 const launch = {
   machine: 'pc',
   banks: { drivers: { bytes: '8 MiB' } },
@@ -35,8 +28,8 @@ const launch = {
 /** Each is judged when its test is over. */
 const simulated: Simulator[] = []
 function simulate(seed: number, images: Record<string, Main>): Simulator {
-  const manifest = parseManifest('launch.json', JSON.stringify(launch), files)
-  const sim = new Simulator({ seed, manifest, view: viewOf(manifest), images: { ...QUIET, ...images } })
+  const described = manifestFrom(launch, (kind) => (kind === 'device' ? DEVICE : NEEDS))
+  const sim = new Simulator({ seed, ...described, images: { ...QUIET, ...images } })
   simulated.push(sim)
   sim.boot()
   return sim

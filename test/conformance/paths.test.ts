@@ -5,18 +5,15 @@
 import { RIGHTS } from '#contracts/sel4'
 import { expect } from 'chai'
 import { interpose, lift } from '../../kernel/interpose.ts'
-import type { ManifestFiles } from '../../kernel/manifest/files.ts'
-import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import type { Environment } from '../../lib/sel4/api.ts'
 import { Simulator } from '../../lib/sel4/sim.ts'
 import { KIND, kindOf, labelOf, OP } from '../../lib/sel4/wire.ts'
 import { expectInvariants } from '../support/invariants.ts'
 import { scaled } from '../support/scale.ts'
-import { CHIP, chip, HELPER, LAUNCH } from './system.ts'
-import { helper, OWN, THREAD, Tester } from './tester.ts'
+import { described } from './simulated.ts'
+import { chip } from './system.ts'
+import { CASE_BITS, helper, OWN, THREAD, Tester } from './tester.ts'
 
-const CASE_BITS = 23
-const UNTYPED = 0x1000
 const seeds = (count: number): number[] => Array.from({ length: scaled(count, 3) }, (_, i) => i + 1)
 /** System calls of messages that were made in the kernel. */
 const SYSTEM_CALLS = new Set<number>([OP.send, OP.receive, OP.reply])
@@ -31,11 +28,6 @@ interface World {
   wait(most: number): Promise<void>
 }
 async function run(seed: number, body: (world: World) => Promise<void>, slowpath = false): Promise<void> {
-  const files: ManifestFiles = {
-    description: (kind, image) => ({ file: `${image}.json`, text: JSON.stringify(kind === 'device' ? CHIP : HELPER) }),
-    exists: () => true,
-  }
-  const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
   let counted = 0
   const tap = (message: Buffer) => {
     if (kindOf(message) === KIND.INVOKE && SYSTEM_CALLS.has(labelOf(message))) counted++
@@ -43,16 +35,7 @@ async function run(seed: number, body: (world: World) => Promise<void>, slowpath
   let outcome: unknown = 'unfinished'
   const tester = async (env: Environment) => {
     for (const [name, main] of Tester.threads()) env.entry(name, main)
-    const child = await env.root?.spawn({
-      image: 'helper',
-      birth: 'fresh',
-      caps: {},
-      arenaBytes: 0,
-      config: {},
-      control: true,
-    })
-    await env.libsel4.Untyped_Retype(env.caps['untyped.test'], 0, CASE_BITS, OWN, 0, 0, UNTYPED, 1)
-    const t = new Tester(env, child?.caps?.vspace ?? 0, UNTYPED, UNTYPED + 1)
+    const t = await Tester.prepared(env, CASE_BITS)
     const inKernel = () => {
       const now = counted
       counted = 0
@@ -66,8 +49,7 @@ async function run(seed: number, body: (world: World) => Promise<void>, slowpath
   }
   const sim = new Simulator({
     seed,
-    manifest,
-    view: viewOf(manifest),
+    ...described(slowpath),
     images: { tester, helper, chip },
     maxDelay: 3,
     tap,

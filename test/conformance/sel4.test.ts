@@ -1,12 +1,11 @@
 /** The conformance cases by their public names: in the simulator, between real processes, and there on the slow path. */
 import { expect } from 'chai'
 import { checkInvariants, type Findings } from '../../kernel/invariants/index.ts'
-import type { ManifestFiles } from '../../kernel/manifest/files.ts'
-import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import { Simulator } from '../../lib/sel4/sim.ts'
 import { System } from '../kernel/system.ts'
 import { expectInvariants } from '../support/invariants.ts'
 import { CASES, helper, tester } from './cases/index.ts'
+import { described } from './simulated.ts'
 import { CHIP, chip, HELPER, LAUNCH } from './system.ts'
 
 interface Outcome {
@@ -17,12 +16,7 @@ type Outcomes = ReadonlyMap<string, string | null>
 const byCase = (lines: readonly Outcome[]): Outcomes => new Map(lines.map((line) => [line.case, line.error]))
 
 async function simulated(slowpath: boolean): Promise<Outcomes> {
-  const files: ManifestFiles = {
-    description: (kind, image) => ({ file: `${image}.json`, text: JSON.stringify(kind === 'device' ? CHIP : HELPER) }),
-    exists: () => true,
-  }
-  const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
-  const sim = new Simulator({ seed: 7, manifest, view: viewOf(manifest), images: { tester, helper, chip } })
+  const sim = new Simulator({ seed: 7, ...described(slowpath), images: { tester, helper, chip } })
   sim.boot()
   let judged = 0
   const done = () => {

@@ -33,8 +33,9 @@ export const THREAD = (name: string, main: Entry): void => void (THREADS[name] =
 export const OWN = seL4_CapInitThreadCNode
 export const DEPTH = 32
 /** Of the untyped a case may use up: 8 MiB. */
-const CASE_BITS = 23
+export const CASE_BITS = 23
 const FIRST_SLOT = 0x1000
+const HELPER = { image: 'helper', birth: 'fresh', caps: {}, arenaBytes: 0, config: {}, control: true } as const
 const PATIENCE_MS = 8000
 
 export interface StartOptions {
@@ -59,6 +60,13 @@ export class Tester {
     this.away = away
     this.untyped = untyped
     this.nextSlot = firstSlot
+  }
+  /** In the root task: with memory of so many bits to use up, and a helper to be away in. */
+  static async prepared(env: Environment, bits: number): Promise<Tester> {
+    const helper = await env.root?.spawn(HELPER)
+    const type = OBJECT_TYPE.seL4_UntypedObject
+    await env.libsel4.Untyped_Retype(env.caps['untyped.test'], type, bits, OWN, 0, 0, FIRST_SLOT, 1)
+    return new Tester(env, helper?.caps?.vspace ?? 0, FIRST_SLOT, FIRST_SLOT + 1)
   }
   /** Every declared thread body, by name. */
   static threads(): [string, Entry][] {
@@ -157,8 +165,7 @@ export const tester: Main = async (env) => {
   const { root, libsel4, log, config } = env
   if (!root) throw new Error('the tester is the root task')
   root.onDeath((report) => log.warn('death', { report }))
-  const request = { image: 'helper', birth: 'fresh', caps: {}, arenaBytes: 0, config: {}, control: true } as const
-  const helper = await root.spawn(request)
+  const helper = await root.spawn(HELPER)
   const bank = env.caps['untyped.test']
   let slot = FIRST_SLOT
   for (const { name, run } of CASES.filter(({ name }) => !config.only || name === config.only)) {

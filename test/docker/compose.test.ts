@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { expect } from 'chai'
-import { DiskImage, hashOf, noise } from '../scenarios/disk-image.ts'
+import { DiskImage, hashOf, noise } from '../support/disk-image.ts'
 import { isAtLeast } from '../support/scale.ts'
 import { Composition } from './composition.ts'
 import { Engine } from './engine.ts'

@@ -11,8 +11,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { ProcessInfo } from '../support/system.ts'
+import type { ProcessInfo } from '../../lib/sel4/api.ts'
+import { until } from '../support/until.ts'
 import type { Engine } from './engine.ts'
 
 export interface Life {
@@ -104,8 +104,7 @@ export class Composition {
     this.keyboard?.stdin?.write(`${line}\n`)
   }
   async until(what: string, condition: () => boolean, lookMs = LOOK_MS): Promise<void> {
-    for (const limit = Date.now() + PATIENCE_MS; !condition(); await sleep(lookMs))
-      if (Date.now() > limit) throw new Error(`not in ${PATIENCE_MS} ms: ${what}\n${this.tail()}`)
+    await until(what, condition, { patienceMs: PATIENCE_MS, lookMs, report: () => this.tail() })
   }
   private tail(): string {
     const logs = this.compose('logs', '--no-color', '--tail', '15')

@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { expect } from 'chai'
 import { bootSystem, endAllSystems, images } from '../support/system.ts'
-import { noise } from '../scenarios/disk-image.ts'
+import { noise } from '../support/disk-image.ts'
 
 const CLI = path.join(images, 'cli.js')
 function neptune(args: readonly string[], options: { cwd: string; uid?: number }) {

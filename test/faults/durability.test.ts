@@ -1,10 +1,11 @@
 /** What sync has promised: after it, any death, also of everyone at once, loses nothing that was there before. */
 import { expect } from 'chai'
-import { DiskImage, hashOf, noise } from '../scenarios/disk-image.ts'
-import { Copy } from '../scenarios/watch.ts'
 import { endAll, startTime } from '../../tools/processes.ts'
+import { hashOf, noise } from '../support/disk-image.ts'
 import { scaled } from '../support/scale.ts'
-import { bootSystem, endAllSystems, type System } from '../support/system.ts'
+import { Stage } from '../support/stage.ts'
+import type { System } from '../support/system.ts'
+import { Copy } from '../support/watch.ts'
 
 const MiB = 1 << 20
 const BYTES = 6 * MiB
@@ -28,23 +29,17 @@ async function endEverybody(system: System): Promise<void> {
 
 describe('after sync, the death of everyone', function () {
   this.timeout(120_000)
-  let disk: DiskImage
-  let system: System | undefined
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(system?.report())
-    await endAllSystems()
-    disk?.remove()
-  })
+  const stage = Stage.ofEachTest()
 
   const rounds = scaled(8, 1)
   for (let round = 0; round < rounds; round++)
     it(`leaves every byte on the disk (${round + 1} of ${rounds})`, async function () {
-      disk = DiskImage.make(this, { fat: 32, bytes: 64 * MiB })
+      const disk = stage.disk(this, { fat: 32, bytes: 64 * MiB })
       const source = noise(BYTES, `durability ${round}`)
       disk.put('Source.bin', source)
       disk.put('Old name.txt', noise(3000, 'old'))
       disk.put('Goes away.txt', noise(3000, 'gone'))
-      system = await bootSystem({ disk: `ahci:${disk.path}` })
+      const system = await stage.boot()
       for (const line of [
         'md Kept',
         'md "Kept\\A directory inside"',

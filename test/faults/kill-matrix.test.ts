@@ -5,10 +5,11 @@
  * design is a clean, explained stop. Nobody hangs, nothing is left.
  */
 import { expect } from 'chai'
-import { DiskImage, hashOf, noise } from '../scenarios/disk-image.ts'
-import { Copy, generationOf, isBack, pidOf, strike, until } from '../scenarios/watch.ts'
+import { DiskImage, hashOf, noise } from '../support/disk-image.ts'
 import { isAtLeast, scaled } from '../support/scale.ts'
 import { bootSystem, endAllSystems, type System } from '../support/system.ts'
+import { until } from '../support/until.ts'
+import { Copy, generationOf, isBack, pidOf, strike } from '../support/watch.ts'
 
 const MiB = 1 << 20
 /** Much more than is copied while a test looks for the moment to strike. */
@@ -24,20 +25,31 @@ const signalsFor = (nth: number): readonly NodeJS.Signals[] =>
 
 /** One system for many victims; a test that fails costs it, and the next one boots another. */
 class Bench {
-  disk: DiskImage
-  readonly source = noise(BYTES, 'kill matrix')
-  private readonly test: { skip(): never }
+  private readonly source = noise(BYTES, 'kill matrix')
+  private test!: { skip(): never }
+  private disk!: DiskImage
   private system?: System
 
-  constructor(test: { skip(): never }) {
-    this.test = test
-    this.disk = this.makeDisk()
+  /** Inside `describe`. */
+  static ofSuite(): Bench {
+    const bench = new Bench()
+    before(function () {
+      bench.test = this
+      bench.makeDisk()
+    })
+    afterEach(async function () {
+      if (this.currentTest?.state === 'failed') await bench.failed()
+    })
+    after(async () => {
+      await endAllSystems()
+      bench.disk?.remove()
+    })
+    return bench
   }
-  private makeDisk(): DiskImage {
-    const disk = DiskImage.make(this.test, { fat: 32, bytes: 192 * MiB })
-    disk.put('Source.bin', this.source)
-    disk.makeDirectory('Target')
-    return disk
+  private makeDisk(): void {
+    this.disk = DiskImage.make(this.test, { fat: 32, bytes: 192 * MiB })
+    this.disk.put('Source.bin', this.source)
+    this.disk.makeDirectory('Target')
   }
   async running(): Promise<System> {
     this.system ??= await bootSystem({ disk: `ahci:${this.disk.path}` })
@@ -51,9 +63,9 @@ class Bench {
     this.system = undefined
     await endAllSystems()
     this.disk.remove()
-    this.disk = this.makeDisk()
+    this.makeDisk()
   }
-  async failed(): Promise<void> {
+  private async failed(): Promise<void> {
     if (this.system) console.log(this.system.report())
     await this.abandon()
   }
@@ -72,17 +84,7 @@ class Bench {
 
 describe('each process ended, crashed or hung while a copy runs', function () {
   this.timeout(180_000)
-  let bench: Bench
-  before(function () {
-    bench = new Bench(this)
-  })
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await bench.failed()
-  })
-  after(async () => {
-    await endAllSystems()
-    bench?.disk.remove()
-  })
+  const bench = Bench.ofSuite()
 
   DRIVERS.forEach((victim, nth) => {
     for (const signal of signalsFor(nth))
@@ -174,8 +176,7 @@ describe('each process ended, crashed or hung while a copy runs', function () {
 })
 
 async function late(system: System): Promise<never> {
-  await until('the end', () => false, 30_000, 100).catch(() => {})
-  throw new Error(`no end in 30 s\n${system.stderr}`)
+  return until<false>('the end', () => false, { patienceMs: 30_000, lookMs: 100, report: () => system.stderr })
 }
 
 /** Small, seeded, the same everywhere. */
@@ -190,17 +191,7 @@ function dice(seed: number): (sides: number) => number {
 }
 describe('several drivers ended at once, and while they return', function () {
   this.timeout(180_000)
-  let bench: Bench
-  before(function () {
-    bench = new Bench(this)
-  })
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') await bench.failed()
-  })
-  after(async () => {
-    await endAllSystems()
-    bench?.disk.remove()
-  })
+  const bench = Bench.ofSuite()
 
   for (let seed = 1; seed <= scaled(6, 2); seed++) {
     const roll = dice(seed)

@@ -1,13 +1,12 @@
 /** The gate under noise: random, mutated, truncated and boasting messages of a process; the kernel serves the others as before. */
 import { labelOfMethod, SEL4_METHODS } from '#contracts/sel4'
 import { expect } from 'chai'
-import type { ManifestFiles } from '../../kernel/manifest/files.ts'
-import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import type { Main } from '../../lib/sel4/api.ts'
 import { seededRandom } from '#rtl'
 import { Simulator } from '../../lib/sel4/sim.ts'
 import { encode, KIND } from '../../lib/sel4/wire.ts'
-import { CHIP, chip, HELPER, LAUNCH } from '../conformance/system.ts'
+import { described } from '../conformance/simulated.ts'
+import { chip } from '../conformance/system.ts'
 import { expectInvariants } from '../support/invariants.ts'
 import { scaled } from '../support/scale.ts'
 
@@ -35,10 +34,6 @@ function noise(): Buffer {
 describe('the gate under noise', function () {
   this.timeout(120_000)
   it('ends who babbles and serves the rest', async () => {
-    const files: ManifestFiles = {
-      description: (kind, name) => ({ file: `${name}.json`, text: JSON.stringify(kind === 'device' ? CHIP : HELPER) }),
-      exists: () => true,
-    }
     let served = 0
     const tester: Main = async ({ root, libsel4, clock }) => {
       const spawn = () =>
@@ -51,9 +46,8 @@ describe('the gate under noise', function () {
         served++
       }
     }
-    const manifest = parseManifest('launch.json', JSON.stringify(LAUNCH), files)
     const images = { tester, chip, helper: async () => {} }
-    const sim = new Simulator({ seed: SEED, manifest, view: viewOf(manifest), images })
+    const sim = new Simulator({ seed: SEED, ...described(), images })
     sim.boot()
     await sim.run(20)
     for (let sent = 0; sent < scaled(100_000); sent++) {

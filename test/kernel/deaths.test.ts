@@ -7,6 +7,8 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { isAtLeast, scaled } from '../support/scale.ts'
+import { until as untilFound } from '../support/until.ts'
+import { WAYS as EVERYWHERE } from '../support/ways-to-die.ts'
 import { isAlive, pause, System } from './system.ts'
 
 /** Ends its process in the way that RUN/do-<name> says. */
@@ -105,14 +107,7 @@ const options = {
     },
   },
 }
-const WAYS = {
-  SIGKILL: { cause: 'signal', detail: 'SIGKILL' },
-  SIGSEGV: { cause: 'signal', detail: 'SIGSEGV' },
-  SIGSTOP: { cause: 'lease', detail: 'it was stopped' },
-  exit: { cause: 'exit', detail: '0' },
-  rejection: { cause: 'exit', detail: '70' },
-  heap: { cause: 'limit', detail: 'heap: more than 64 MiB' },
-} as const
+const WAYS = { ...EVERYWHERE, heap: { cause: 'limit', detail: 'heap: more than 64 MiB' } } as const
 type Way = keyof typeof WAYS
 const ways = Object.keys(WAYS) as Way[]
 /** At quick, two of them for each; which, goes round. */
@@ -170,14 +165,8 @@ describe('a death', function () {
   after(() => system.stop())
 
   const deaths = (name: string) => system.lines('kernel').filter(({ msg }) => msg === `${name} died`)
-  async function until<T>(what: string, look: () => T | undefined | false): Promise<T> {
-    for (let waited = 0; waited < 15_000; waited += 5) {
-      const found = look()
-      if (found) return found
-      await pause(5)
-    }
-    throw new Error(`not in time: ${what}\n${system.logs()}`)
-  }
+  const until = <T>(what: string, look: () => T | Promise<T>) =>
+    untilFound(what, look, { patienceMs: 15_000, lookMs: 5, report: () => system.logs() })
   const isRunning = async (name: string): Promise<boolean> =>
     (await system.control({ op: 'ps' })).some(
       (info: { name: string; state: string }) => info.name === name && info.state === 'running',
@@ -192,7 +181,7 @@ describe('a death', function () {
     const line = await until(`${name} died`, () => deaths(name)[before])
     latencies.push((line.time as number) - ended)
     await until(`${name} is back`, () => (system.pids()[name] ?? pid) !== pid)
-    for (let waited = 0; !(await isRunning(name)) && waited < 15_000; waited += 10) await pause(10)
+    await until(`${name} runs`, () => isRunning(name))
     return line
   }
   const callerOf: Partial<Record<Name, Name>> = { chip: 'panel', driver: 'program' }

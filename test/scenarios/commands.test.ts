@@ -1,7 +1,7 @@
 /** Every command with its words, on disks of every kind; what they did is judged by mtools and fsck.fat afterwards. */
 import { expect } from 'chai'
-import { bootSystem, endAllSystems, type System } from '../support/system.ts'
-import { DiskImage, hashOf, noise } from './disk-image.ts'
+import { hashOf, noise } from '../support/disk-image.ts'
+import { Stage } from '../support/stage.ts'
 
 const MiB = 1 << 20
 const NOT_FOUND = 'The system cannot find the file specified.'
@@ -29,31 +29,25 @@ const USAGE: readonly string[] = [
 
 describe('commands', function () {
   this.timeout(120_000)
-  let disk: DiskImage
-  let system: System
+  const stage = Stage.ofEachTest()
   const says = async (line: string, expected: string | RegExp) => {
-    const said = await system.enter(line)
+    const said = await stage.system.enter(line)
     if (typeof expected === 'string') expect(said, line).equal(expected)
     else expect(said, line).match(expected)
   }
   const end = async (code: number) => {
-    expect(await system.shutdown()).deep.equal({ code, signal: null })
-    await system.expectNothingLeft()
+    expect(await stage.system.shutdown()).deep.equal({ code, signal: null })
+    await stage.system.expectNothingLeft()
   }
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(system?.report())
-    await endAllSystems()
-    disk?.remove()
-  })
 
   it('change a disk as they say, and leave it whole without an umount', async function () {
-    disk = DiskImage.make(this, { fat: 32, bytes: 64 * MiB })
+    const disk = stage.disk(this, { fat: 32, bytes: 64 * MiB })
     disk.put('ReadMe.txt', Buffer.from('first line\r\nsecond line\r\n'))
     disk.put('Some long directory name/Inside it/a file.dat', noise(70_000, 'a'))
     for (const name of ['one.log', 'two.log', 'three.txt']) disk.put(`logs/${name}`, noise(1000, name))
-    system = await bootSystem({ disk: `ahci:${disk.path}` })
+    await stage.boot()
 
-    const help = await system.enter('help')
+    const help = await stage.system.enter('help')
     for (const usage of USAGE) expect(help).include(usage)
     await says('pwd', 'C:\\')
     await says('type readme.TXT', 'first line\nsecond line')
@@ -82,8 +76,7 @@ describe('commands', function () {
     await says('pwd', 'C:\\')
     await says('rem nothing at all', '')
 
-    expect(await system.shutdown()).deep.equal({ code: 1, signal: null })
-    await system.expectNothingLeft()
+    await end(1)
     expect(disk.complaints()).deep.equal([])
     expect(disk.list()).deep.equal(
       [
@@ -106,10 +99,10 @@ describe('commands', function () {
   })
 
   it('refuse at once to change a disk that is opened :ro, and say nothing else', async function () {
-    disk = DiskImage.make(this, { fat: 32, bytes: 64 * MiB })
+    const disk = stage.disk(this, { fat: 32, bytes: 64 * MiB })
     disk.put('ReadMe.txt', Buffer.from('first line\r\n'))
     const before = hashOf(disk.raw())
-    system = await bootSystem({ disk: `ahci:${disk.path}:ro` })
+    await stage.boot({ mode: 'ro' })
     await says('type ReadMe.txt', 'first line')
     for (const line of ['copy ReadMe.txt Copy.txt', 'md New', 'ren ReadMe.txt Other.txt', 'del ReadMe.txt'])
       await says(line, 'The disk is write-protected.')
@@ -119,10 +112,10 @@ describe('commands', function () {
   })
 
   it('answer a mistake with a sentence and count it', async function () {
-    disk = DiskImage.make(this, { fat: 16, bytes: 32 * MiB })
+    const disk = stage.disk(this, { fat: 16, bytes: 32 * MiB })
     disk.put('a.txt', Buffer.from('a'))
     disk.makeDirectory('d')
-    system = await bootSystem({ disk: `ahci:${disk.path}` })
+    await stage.boot()
     await says('type none.txt', NOT_FOUND)
     await says('type d', 'That is a directory.')
     await says('type none\\a.txt', NO_PATH)
@@ -148,10 +141,10 @@ describe('commands', function () {
   })
 
   it('lose nothing when the disk is full, and dismount and mount again', async function () {
-    disk = DiskImage.make(this, { fat: 12, bytes: 4 * MiB })
+    const disk = stage.disk(this, { fat: 12, bytes: 4 * MiB })
     disk.put('half.bin', noise(2.2 * MiB, 'half'))
     disk.put('small.bin', noise(100_000, 'small'))
-    system = await bootSystem({ disk: `ahci:${disk.path}` })
+    await stage.boot()
     await says('copy half.bin again.bin', 'There is not enough space on the disk.')
     await says('copy small.bin fits.bin', '        1 file(s) copied.')
     await says('umount C', '')
@@ -166,10 +159,10 @@ describe('commands', function () {
 
   for (const mode of ['ro', 'snapshot'] as const)
     it(`leave a disk attached as ${mode} as it was`, async function () {
-      disk = DiskImage.make(this, { fat: 32, bytes: 40 * MiB })
+      const disk = stage.disk(this, { fat: 32, bytes: 40 * MiB })
       disk.put('a.bin', noise(300_000, 'a'))
       const before = hashOf(disk.raw())
-      system = await bootSystem({ disk: `ahci:${disk.path}:${mode}` })
+      await stage.boot({ mode })
       await says('dir', / 1 File\(s\) +300,000 bytes/)
       await says(
         'copy a.bin b.bin',
@@ -180,8 +173,8 @@ describe('commands', function () {
         await says('md d', '')
         await says('dir', / 1 File\(s\) +300,000 bytes\n +1 Dir\(s\)/)
       }
-      expect((await system.shutdown()).code === 0).equal(mode === 'snapshot')
-      await system.expectNothingLeft()
+      expect((await stage.system.shutdown()).code === 0).equal(mode === 'snapshot')
+      await stage.system.expectNothingLeft()
       expect(hashOf(disk.raw())).equal(before)
     })
 })

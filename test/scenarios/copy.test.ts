@@ -1,9 +1,9 @@
 /** The promise of the whole: a copy under way survives the death of the disk's driver, then of the file system, unnoticed. */
 import { expect } from 'chai'
 import { isAtLeast } from '../support/scale.ts'
-import { bootSystem, endAllSystems, type System } from '../support/system.ts'
-import { DiskImage, type DiskOptions, hashOf, noise } from './disk-image.ts'
-import { Copy, generationOf } from './watch.ts'
+import { type DiskOptions, hashOf, noise } from '../support/disk-image.ts'
+import { Stage } from '../support/stage.ts'
+import { Copy, generationOf } from '../support/watch.ts'
 
 const MiB = 1 << 20
 interface Case {
@@ -37,23 +37,17 @@ const SMALL = 'A rather long directory name/Ångström & Müller.txt'
 
 describe('a copy while its drivers are killed', function () {
   this.timeout(180_000)
-  let disk: DiskImage
-  let system: System | undefined
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(system?.report())
-    await endAllSystems()
-    disk?.remove()
-  })
+  const stage = Stage.ofEachTest()
 
   for (const { what, disk: options, bytes, slowpath, always } of CASES)
     it(`completes, unnoticed: ${what}`, async function () {
       if (!always && !isAtLeast('ci')) this.skip()
-      disk = DiskImage.make(this, options)
+      const disk = stage.disk(this, options)
       const source = noise(bytes, what)
       disk.put(SOURCE, source)
       disk.put(SMALL, noise(5000, 'small'))
       disk.makeDirectory('Target')
-      system = await bootSystem({ disk: `ahci:${disk.path}`, slowpath })
+      const system = await stage.boot({ slowpath })
       const lives = [await generationOf(system, 'storahci'), await generationOf(system, 'fatfs')]
 
       const copy = new Copy(system, `copy "${SOURCE.replaceAll('/', '\\')}" \\Target\\copy.bin`, bytes)
@@ -66,11 +60,8 @@ describe('a copy while its drivers are killed', function () {
       expect([await generationOf(system, 'storahci'), await generationOf(system, 'fatfs')]).deep.equal(
         lives.map((n) => n + 1),
       )
-      expect(await system.enter('umount C')).equal('')
-      expect(await system.shutdown()).deep.equal({ code: 0, signal: null })
+      await stage.endWell()
       expect(disk.hash('Target/copy.bin')).equal(hashOf(source))
       expect(disk.hash(SOURCE)).equal(hashOf(source))
-      expect(disk.complaints()).deep.equal([])
-      await system.expectNothingLeft()
     })
 })

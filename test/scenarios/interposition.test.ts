@@ -1,29 +1,23 @@
 /** Messages of a running system delayed, traced and let go again, from another terminal, while a copy is under way. */
 import { expect } from 'chai'
-import { bootSystem, endAllSystems, type System } from '../support/system.ts'
-import { DiskImage, hashOf, noise } from './disk-image.ts'
+import { hashOf, noise } from '../support/disk-image.ts'
 import { neptune } from '../support/neptune.ts'
-import { Copy } from './watch.ts'
+import { Stage } from '../support/stage.ts'
+import { Copy } from '../support/watch.ts'
 
 const MiB = 1 << 20
 const BYTES = 16 * MiB
 
 describe('interposing', function () {
   this.timeout(120_000)
-  let disk: DiskImage
-  let system: System | undefined
-  afterEach(async function () {
-    if (this.currentTest?.state === 'failed') console.log(system?.report())
-    await endAllSystems()
-    disk?.remove()
-  })
+  const stage = Stage.ofEachTest()
 
   it('while a copy runs: it goes on, slower, and nothing is lost when paths change', async function () {
-    disk = DiskImage.make(this, { fat: 32, bytes: 96 * MiB })
+    const disk = stage.disk(this, { fat: 32, bytes: 96 * MiB })
     const source = noise(BYTES, 'interposing')
     disk.put('source.bin', source)
     disk.makeDirectory('Target')
-    system = await bootSystem({ disk: `ahci:${disk.path}` })
+    const system = await stage.boot()
     const { run } = system
     const command = (...args: string[]) => neptune('interpose', ...args, '--run', run)
 
@@ -41,15 +35,11 @@ describe('interposing', function () {
     expect((await command()).out).equal('nothing is interposed\n')
     expect((await neptune('check', '--run', run)).out).equal('every invariant holds\n')
 
-    expect(await system.enter('umount C')).equal('')
-    expect(await system.shutdown()).deep.equal({ code: 0, signal: null })
+    await stage.endWell()
     expect(disk.hash('Target/copy.bin')).equal(hashOf(source))
-    expect(disk.complaints()).deep.equal([])
-    await system.expectNothingLeft()
   })
   it('says in one sentence what was wrong with a rule', async () => {
-    system = await bootSystem({})
-    const { run } = system
+    const { run } = await stage.boot()
     for (const [args, sentence] of [
       [
         ['storahci.executive'],

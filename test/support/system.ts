@@ -13,6 +13,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import type { ProcessInfo } from '../../lib/sel4/api.ts'
 import { callControl } from '../../tools/control.ts'
 import { endAll, named, startTime, type ProcessId } from '../../tools/processes.ts'
 
@@ -27,14 +28,6 @@ export interface SystemOptions {
   /** Resolve at once, not at the prompt. */
   readonly noWait?: boolean
   readonly patienceMs?: number
-}
-export interface ProcessInfo {
-  readonly name: string
-  readonly pid: number
-  readonly generation: number
-  readonly state: string
-  readonly cpuMs: number
-  readonly rssKb: number
 }
 export interface Ended {
   readonly code: number | null

@@ -1,6 +1,7 @@
 /** `neptune interpose`: what happens to messages of a running system on their way, from outside. */
 import { SystemServices } from '#contracts/nt'
 import { WdmServices } from '#contracts/wdm'
+import type { Passage } from '../../kernel/interposer.ts'
 import { callControl } from '../control.ts'
 import { UserError } from '../user-error.ts'
 import { type RunOption, runningSystem } from './running.ts'
@@ -13,15 +14,6 @@ export interface InterposeOptions extends RunOption {
   readonly seed?: string
   readonly messages?: boolean
   readonly off?: string | true
-}
-interface Passage {
-  readonly at: number
-  readonly from: string
-  readonly to: string
-  readonly kind: string
-  readonly label: number
-  readonly bytes: number
-  readonly fate: string
 }
 interface Rule {
   readonly id: number

@@ -7,6 +7,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import type { ProcessInfo } from '../../lib/sel4/api.ts'
 import { callControl } from '../control.ts'
 import { liveRuns } from '../launcher/run-directory.ts'
 import { isAlive, type ProcessId } from '../processes.ts'
@@ -17,13 +18,7 @@ export interface RunOption {
   readonly run?: string
 }
 /** As the control socket tells it. */
-export interface Process {
-  readonly name: string
-  readonly pid: number
-  readonly generation: number
-  readonly state: string
-  readonly cpuMs: number
-  readonly rssKb: number
+export interface Process extends ProcessInfo {
   readonly kind: 'device' | 'panel' | 'root' | 'image' | 'kernel'
   /** Undefined of one that did not answer. */
   readonly waits: readonly { readonly for: readonly string[]; readonly call: string }[] | null

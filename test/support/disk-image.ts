@@ -11,7 +11,7 @@ import crypto from 'node:crypto'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { ask, oracle } from '../support/oracles.ts'
+import { ask, oracle } from './oracles.ts'
 
 export type Table = 'none' | 'mbr' | 'gpt'
 export interface DiskOptions {

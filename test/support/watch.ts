@@ -1,7 +1,7 @@
 /**
  * Where a running copy is, and shots that hit it in the middle.
  *
- *   const copy = startCopy(system, 'copy A B', bytes)
+ *   const copy = new Copy(system, 'copy A B', bytes)
  *   await copy.reached(1 / 3)               so much of the source has been read from the disk
  *   await copy.strike('storahci', 'SIGKILL')   a signal from outside; fails unless the copy was still reading
  *   await copy.finish()                     what it printed
@@ -11,26 +11,12 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { System } from '../support/system.ts'
+import type { System } from './system.ts'
+import { until } from './until.ts'
 
-const LOOK_MS = 2
-const PATIENCE_MS = 60_000
 /** So much of the source unread means that a copy is not near its end. */
 const REST = 1 / 16
 
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  patienceMs = PATIENCE_MS,
-  lookMs = LOOK_MS,
-): Promise<void> {
-  const limit = Date.now() + patienceMs
-  while (!(await condition())) {
-    if (Date.now() > limit) throw new Error(`not in ${patienceMs} ms: ${what}`)
-    await sleep(lookMs)
-  }
-}
 export function pidOf(system: System, name: string): number | undefined {
   const file = path.join(system.run, name === 'kernel' ? 'kernel.json' : 'pids.json')
   try {
@@ -84,10 +70,9 @@ export class Copy {
     return (bytesRead(this.system) - this.before) / this.bytes
   }
   async reached(fraction: number): Promise<void> {
-    await until(
-      `${fraction} of the source read; it is at ${this.fraction}\n${this.system.screen().slice(this.from)}`,
-      () => this.fraction >= fraction,
-    )
+    await until(`${fraction} of the source read`, () => this.fraction >= fraction, {
+      report: () => `it is at ${this.fraction}\n${this.system.screen().slice(this.from)}`,
+    })
   }
   /** The struck process's pid. */
   strike(name: string, signal: NodeJS.Signals = 'SIGKILL'): number {
