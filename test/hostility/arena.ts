@@ -20,8 +20,8 @@ import { createInterface } from 'node:readline'
 import type { Findings } from '../../kernel/invariants/index.ts'
 import { System } from '../kernel/system.ts'
 import { scaled } from '../support/scale.ts'
-import type { Attack } from './attacks.ts'
-import { FLOOD } from './attacks.ts'
+import type { Attack } from './attack.ts'
+import { FLOOD } from './attacks/index.ts'
 import { isSteady, judge, type Sample, type Span, spanOf, type Window, WINDOW_MS, windows } from './latency.ts'
 
 const IMAGES = ['warden', 'server', 'caller', 'hostile'] as const

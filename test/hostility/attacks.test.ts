@@ -1,8 +1,8 @@
-/** Every attack of attacks.ts, by a real process: who makes it is ended or limited, and nobody else notices. */
+/** Every attack of attacks/, by a real process: who makes it is ended or limited, and nobody else notices. */
 import { expect } from 'chai'
 import { isAtLeast } from '../support/scale.ts'
 import { Arena } from './arena.ts'
-import { ATTACKS } from './attacks.ts'
+import { ATTACKS } from './attacks/index.ts'
 
 /** One whose baseline is never steady tells nothing and is skipped; where nothing may be skipped, most must tell something. */
 const mustMeasure = process.env.NEPTUNE_REQUIRE_ORACLES === '1'

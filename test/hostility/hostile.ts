@@ -1,7 +1,8 @@
 /** The hostile process: one image; its config names the attack it makes. */
 import type { Main } from '../../lib/sel4/api.ts'
 import type { Runtime } from '../../lib/sel4/runtime.ts'
-import { ATTACKS, Hostile } from './attacks.ts'
+import { Hostile } from './attack.ts'
+import { ATTACKS } from './attacks/index.ts'
 import { lineToTest } from './line.ts'
 
 export const hostile: Main = async (env) => {
