@@ -9,7 +9,7 @@ export {
   mayHold,
   ROOT_ENDPOINT,
 } from './derive.ts'
-export { EXTENT, FIRST_BANK, loadManifest, parseManifest, viewOf } from './load.ts'
+export { loadManifest, parseManifest, viewOf } from './load.ts'
 export {
   type Bank,
   type CheckedManifest,

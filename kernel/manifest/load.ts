@@ -16,6 +16,7 @@ import { filesUnder, type FoundFile, type ImageKind, type ManifestFiles } from '
 import {
   type Bank,
   type CheckedManifest,
+  EXTENT,
   type Manifest,
   type ManifestDevice,
   ManifestError,
@@ -28,8 +29,6 @@ import { parseAddress, parseSize } from './units.ts'
 
 /** Below 16 MiB lies what a PC has there: ISA memory, firmware, the first megabyte. */
 export const FIRST_BANK = 16 * 1024 * 1024
-/** A bank is mapped in extents of large pages. */
-export const EXTENT = 2 * 1024 * 1024
 
 export function loadManifest(launchPath: string, root: string): CheckedManifest {
   let text: string

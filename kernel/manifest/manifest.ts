@@ -4,6 +4,9 @@
  */
 import type { MmioRange, PortRange } from '#sel4/api'
 
+/** Arenas and banks are mapped in extents of 2 MiB: the size of a large page on every machine we know. */
+export const EXTENT = 2 * 1024 * 1024
+
 export interface Bank {
   readonly name: string
   readonly bytes: number

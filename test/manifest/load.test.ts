@@ -7,7 +7,8 @@ import fc from 'fast-check'
 import { load } from './support.ts'
 import { duplicateKeys } from '../../kernel/manifest/duplicate-keys.ts'
 import { filesUnder } from '../../kernel/manifest/files.ts'
-import { EXTENT, FIRST_BANK, loadManifest } from '../../kernel/manifest/load.ts'
+import { FIRST_BANK, loadManifest } from '../../kernel/manifest/load.ts'
+import { EXTENT } from '../../kernel/manifest/manifest.ts'
 import { parseAddress, parseSize, sizeText } from '../../kernel/manifest/units.ts'
 
 describe('parseSize, parseAddress, sizeText', () => {
