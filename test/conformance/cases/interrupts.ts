@@ -1,0 +1,84 @@
+/** Interrupts of a chip, by line and by message; time. */
+import { seL4_CapIOPortControl, seL4_CapIRQControl } from '#contracts/sel4'
+import { CASE, DEPTH, OWN, type Tester } from '../tester.ts'
+
+interface Wired {
+  readonly handler: number
+  readonly notification: number
+  raise(): Promise<void>
+  lower(): Promise<void>
+  end(): Promise<void>
+}
+async function wire(t: Tester, irq: number, line: number): Promise<Wired> {
+  const [handler, port, notification] = [t.slot(), t.slot(), await t.notification()]
+  await t.sel4.IRQControl_Get(seL4_CapIRQControl, irq, OWN, handler, DEPTH)
+  await t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x300, 0x307, OWN, port, DEPTH)
+  await t.sel4.IRQHandler_SetNotification(handler, await t.mint(notification, 2))
+  const out = async (which: number) => {
+    await t.env.sel4.portOut(port, which, 1, line)
+    await t.settle()
+  }
+  return {
+    handler,
+    notification,
+    raise: () => out(0x300),
+    lower: () => out(0x301),
+    end: async () => void (await t.delete(handler), await t.delete(port)),
+  }
+}
+CASE('INTERRUPT0006', 'a notification deleted and another set: interrupts wait for it', async (t) => {
+  const { handler, notification, raise, end } = await wire(t, 6, 1)
+  await raise()
+  t.is(await t.sel4.Poll(notification), 2)
+  await t.revoke(notification)
+  await t.delete(notification)
+  await raise()
+  const next = await t.notification()
+  await t.sel4.IRQHandler_SetNotification(handler, await t.mint(next, 4))
+  t.is(await t.soon(t.sel4.Wait(next)), 4)
+  await end()
+})
+CASE('INTERRUPT-ACK', 'a level line comes once until it is acknowledged, and again while asserted', async (t) => {
+  const { handler, notification, raise, lower, end } = await wire(t, 5, 0)
+  await raise()
+  t.is([await t.sel4.Poll(notification), await t.sel4.Poll(notification)], [2, 0])
+  await t.sel4.IRQHandler_Ack(handler)
+  t.is(await t.sel4.Poll(notification), 2)
+  await lower()
+  await t.sel4.IRQHandler_Ack(handler)
+  t.is(await t.sel4.Poll(notification), 0)
+  await t.fails('seL4_RevokeFirst', t.sel4.IRQControl_Get(seL4_CapIRQControl, 5, OWN, t.slot(), DEPTH))
+  await t.fails('seL4_RangeError', t.sel4.IRQControl_Get(seL4_CapIRQControl, 99, OWN, t.slot(), DEPTH))
+  await end()
+})
+CASE('INTERRUPT-MSI', 'each message of a vector is one interrupt, no acknowledgement needed', async (t) => {
+  const { notification, raise, end } = await wire(t, 24, 2)
+  for (let round = 0; round < 3; round++) {
+    await raise()
+    t.is(await t.sel4.Poll(notification), 2)
+  }
+  await end()
+})
+CASE('INTERRUPT-TWO', 'two handlers, two notifications: neither hears the other', async (t) => {
+  const level = await wire(t, 5, 0)
+  const edge = await wire(t, 6, 1)
+  await edge.raise()
+  t.is([await t.sel4.Poll(level.notification), await t.sel4.Poll(edge.notification)], [0, 2])
+  await t.sel4.IRQHandler_Clear(level.handler)
+  await level.raise()
+  t.is(await t.sel4.Poll(level.notification), 0)
+  await level.lower()
+  await level.end()
+  await edge.end()
+})
+CASE('TIMER0001', 'time moves', async (t) => {
+  const before = t.env.clock.now()
+  await t.env.clock.sleep(5)
+  t.is(t.env.clock.now() > before, true)
+})
+CASE('TIMER0002', 'timeouts arrive in order', async (t) => {
+  const heard: number[] = []
+  for (const after of [30, 10, 20]) t.env.clock.alarm(after, () => heard.push(after))
+  await t.env.clock.sleep(60)
+  t.is(heard, [10, 20, 30])
+})
