@@ -114,7 +114,7 @@ module.exports = {
       severity: 'error',
       comment: 'The fakes are for tests.',
       from: { path: '^(kernel|executive|drivers|devices|services|lib)/', pathNot: [TESTS, '[.]?fake'] },
-      to: { path: '(^|/)fake[^/]*[.]ts$' },
+      to: { path: '(^|/)fake([^/]*|/.*)[.]ts$' },
     },
     {
       name: 'no-circular',
