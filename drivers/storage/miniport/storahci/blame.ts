@@ -12,12 +12,12 @@ const TIMED_OUT: SrbOutcome = { SrbStatus: SRB_STATUS.TIMEOUT }
 
 /** Those whose outcome is known. */
 export type Losers = ReadonlyMap<StorRequest, SrbOutcome>
-export const NOBODY: Losers = new Map()
+export const nobody = (): Losers => new Map()
 
 export const timedOut = (victims: readonly StorRequest[]): Losers =>
   new Map(victims.map((request) => [request, TIMED_OUT]))
 export function failed(request: StorRequest | undefined, error: AtaError): Losers {
-  if (!request) return NOBODY
+  if (!request) return nobody()
   const { write }: AtaCommand = request.MiniportContext
   return new Map([[request, outcomeOfError(error, write)]])
 }

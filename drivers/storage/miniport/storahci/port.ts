@@ -14,7 +14,7 @@
 import { ASC, SCSISTAT, SENSE_KEY, SRB_STATUS } from '#drivers/lib/scsi'
 import { GetScatterGatherList } from '#wdm'
 import { deadlineOf, type LogicalUnit, LunQueue, type SrbOutcome, type StorRequest } from '../../port/storport/index.ts'
-import { anyProtected, failed, type Losers, NOBODY, sentence, timedOut } from './blame.ts'
+import { anyProtected, failed, type Losers, nobody, sentence, timedOut } from './blame.ts'
 import { PortEngine } from './engine.ts'
 import type { AtaCommand } from './fis.ts'
 import {
@@ -242,7 +242,7 @@ export class Port implements LogicalUnit, Unit {
   }
   /** Who failed, and how. */
   private async blame(failing: readonly StorRequest[], tfd: number, status: number): Promise<Losers> {
-    if ((status & PxIS_TFES) === 0) return NOBODY
+    if ((status & PxIS_TFES) === 0) return nobody()
     if (!this.slots.queued) return failed(failing[0], { status: tfd & 0xff, error: (tfd >>> 8) & 0xff })
     const error = await this.own.queuedError()
     if (error)
@@ -251,7 +251,7 @@ export class Port implements LogicalUnit, Unit {
         error,
       )
     if (!(await this.engine.restart(true))) this.host.log('no answer after a queued error', { port: this.number })
-    return NOBODY
+    return nobody()
   }
   /** Losers and the tired complete; the innocent go out again under the same tags. */
   private settle(failing: readonly StorRequest[], losers: Losers): void {
