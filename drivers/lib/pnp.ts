@@ -4,6 +4,7 @@
  *
  *   passDown(lower, irp)                   the driver has nothing to say
  *   forwardAndWait(driver, lower, irp)     the lower driver first; the IRP is the caller's again afterwards
+ *   removeFdo(fdo, lower, irp, children)   IRP_MN_REMOVE_DEVICE in the middle of one
  *   pdoPnp(pdo, irp, ids)                  IRP_MJ_PNP at the bottom of a stack
  *   numberBook(driver, key)                \Device\Thing<n>: the same n for the same instance in each life
  *   ensureDirectory / ensureLink           object names that may be there already
@@ -13,6 +14,8 @@ import {
   IoCallDriver,
   IoCopyCurrentIrpStackLocationToNext,
   IoCreateSymbolicLink,
+  IoDeleteDevice,
+  IoDetachDevice,
   IoGetCurrentIrpStackLocation,
   IoSetCompletionRoutine,
   IoSkipCurrentIrpStackLocation,
@@ -57,6 +60,20 @@ export async function forwardAndWait(
   await IoCallDriver(LowerDevice, Irp)
   await KeWaitForSingleObject(settled)
   return Irp.IoStatus.Status
+}
+
+/** The lower driver first; then go its children there are by then, the attachment and the device itself. */
+export async function removeFdo(
+  DeviceObject: DEVICE_OBJECT,
+  LowerDevice: DEVICE_OBJECT,
+  Irp: IRP,
+  children: () => readonly DEVICE_OBJECT[] = () => [],
+): Promise<NTSTATUS> {
+  const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
+  for (const child of children()) await IoDeleteDevice(child)
+  await IoDetachDevice(LowerDevice)
+  await IoDeleteDevice(DeviceObject)
+  return completeIrp(Irp, status)
 }
 
 export interface PdoIds {

@@ -8,7 +8,7 @@
  * is at work.
  */
 import { BusRelations } from '#drivers/lib/io'
-import { forwardAndWait, type NumberBook, passDown } from '#drivers/lib/pnp'
+import { forwardAndWait, type NumberBook, passDown, removeFdo } from '#drivers/lib/pnp'
 import { IRP_MN } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
@@ -17,8 +17,6 @@ import {
   type DEVICE_OBJECT,
   FILE_DEVICE_CONTROLLER,
   IoCreateDevice,
-  IoDeleteDevice,
-  IoDetachDevice,
   IoDeviceInitialized,
   IoEnablePorts,
   IoGetCurrentIrpStackLocation,
@@ -85,12 +83,8 @@ export class PciBus {
     return completeIrp(Irp, NT_STATUS.STATUS_SUCCESS)
   }
 
-  private async remove(Irp: IRP): Promise<NTSTATUS> {
-    const status = await forwardAndWait(this.device.DriverObject, this.lower, Irp)
-    for (const { device } of this.children.splice(0)) await IoDeleteDevice(device)
-    await IoDetachDevice(this.lower)
-    await IoDeleteDevice(this.device)
-    return completeIrp(Irp, status)
+  private remove(Irp: IRP): Promise<NTSTATUS> {
+    return removeFdo(this.device, this.lower, Irp, () => this.children.splice(0).map(({ device }) => device))
   }
 
   // ------------------------------------------------------------ enumeration

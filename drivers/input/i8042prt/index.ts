@@ -4,7 +4,7 @@
  * START takes ports 0x60 (first) and 0x64 (second) and the interrupt from the resources. A next life does not initialise again:
  * the keyboard kept scanning, what waits in the controller is read as keys, and so is a byte that was read but not yet parked.
  */
-import { forwardAndWait, passDown } from '#drivers/lib/pnp'
+import { forwardAndWait, passDown, removeFdo } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, type NTSTATUS, StatusError } from '#rtl'
 import {
@@ -18,8 +18,6 @@ import {
   IoAttachDeviceToDeviceStack,
   IoConnectInterrupt,
   IoCreateDevice,
-  IoDeleteDevice,
-  IoDetachDevice,
   IoDisconnectInterrupt,
   IoEnablePorts,
   IoGetCurrentIrpStackLocation,
@@ -147,11 +145,7 @@ async function stop(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
 }
 async function remove(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
   await halt(DeviceObject)
-  const { LowerDevice } = extensionOf(DeviceObject)
-  const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
-  await IoDetachDevice(LowerDevice)
-  await IoDeleteDevice(DeviceObject)
-  return completeIrp(Irp, status)
+  return removeFdo(DeviceObject, extensionOf(DeviceObject).LowerDevice, Irp)
 }
 
 // ---------------------------------------------------------------- requests

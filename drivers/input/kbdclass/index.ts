@@ -6,7 +6,7 @@
  * Differs from NT: one device per keyboard is both the class device and the filter, and data is pulled by reads instead of being
  * pushed through a connect callback, which no two processes could share.
  */
-import { forwardAndWait, numberBook, passDown } from '#drivers/lib/pnp'
+import { numberBook, passDown, removeFdo } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { NT_STATUS, type NTSTATUS } from '#rtl'
 import {
@@ -18,11 +18,8 @@ import {
   FILE_DEVICE_KEYBOARD,
   IoAttachDeviceToDeviceStack,
   IoCreateDevice,
-  IoDeleteDevice,
-  IoDetachDevice,
   IoGetCurrentIrpStackLocation,
   IoGetDeviceProperty,
-  type IRP,
 } from '#wdm'
 
 interface KeyboardClassExtension {
@@ -73,13 +70,6 @@ const succeed: DRIVER_DISPATCH = (_DeviceObject, Irp) => completeIrp(Irp, NT_STA
 
 const dispatchPnp: DRIVER_DISPATCH = (DeviceObject, Irp) => {
   const { MinorFunction } = IoGetCurrentIrpStackLocation(Irp)
-  if (MinorFunction === IRP_MN.IRP_MN_REMOVE_DEVICE) return remove(DeviceObject, Irp)
+  if (MinorFunction === IRP_MN.IRP_MN_REMOVE_DEVICE) return removeFdo(DeviceObject, lowerOf(DeviceObject), Irp)
   return passDown(lowerOf(DeviceObject), Irp)
-}
-async function remove(DeviceObject: DEVICE_OBJECT, Irp: IRP): Promise<NTSTATUS> {
-  const lower = lowerOf(DeviceObject)
-  const status = await forwardAndWait(DeviceObject.DriverObject, lower, Irp)
-  await IoDetachDevice(lower)
-  await IoDeleteDevice(DeviceObject)
-  return completeIrp(Irp, status)
 }

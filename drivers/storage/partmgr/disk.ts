@@ -8,7 +8,7 @@ import {
   IOCTL_DISK_GET_DRIVE_LAYOUT_EX,
   IOCTL_STORAGE_GET_DEVICE_NUMBER,
 } from '#drivers/lib/ioctl'
-import { ensureDirectory, ensureLink, forwardAndWait, type NumberBook, passDown } from '#drivers/lib/pnp'
+import { ensureDirectory, ensureLink, forwardAndWait, type NumberBook, passDown, removeFdo } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import {
   AllocateCommonBuffer,
@@ -18,8 +18,6 @@ import {
   IoAttachDeviceToDeviceStack,
   IoCallDriverSynchronous,
   IoCreateDevice,
-  IoDeleteDevice,
-  IoDetachDevice,
   IoDeviceInitialized,
   IoGetCurrentIrpStackLocation,
   IoSetOutput,
@@ -99,13 +97,9 @@ async function pnp(extension: DiskExtension, Irp: IRP): Promise<NTSTATUS> {
     case IRP_MN.IRP_MN_SURPRISE_REMOVAL:
       forgetVolumes(extension)
       return passDown(LowerDevice, Irp)
-    case IRP_MN.IRP_MN_REMOVE_DEVICE: {
+    case IRP_MN.IRP_MN_REMOVE_DEVICE:
       forgetVolumes(extension)
-      const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
-      await IoDetachDevice(LowerDevice)
-      await IoDeleteDevice(DeviceObject)
-      return completeIrp(Irp, status)
-    }
+      return removeFdo(DeviceObject, LowerDevice, Irp)
     default:
       return passDown(LowerDevice, Irp)
   }

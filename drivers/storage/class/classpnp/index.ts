@@ -6,15 +6,13 @@
  *   ClassReadWrite, sendDown, ClassSendSrbSynchronous, srb      see transfer.ts
  */
 import { DO_DIRECT_IO, FILE_DEVICE_SECURE_OPEN } from '#drivers/lib/io'
-import { forwardAndWait, type NumberBook, numberBook, passDown } from '#drivers/lib/pnp'
+import { forwardAndWait, type NumberBook, numberBook, passDown, removeFdo } from '#drivers/lib/pnp'
 import { cdb, SCSIOP, SRB_FLAGS_NO_DATA } from '#drivers/lib/scsi'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import {
   completeIrp,
   IoAttachDeviceToDeviceStack,
   IoCreateDevice,
-  IoDeleteDevice,
-  IoDetachDevice,
   IoDeviceInitialized,
   IoGetCurrentIrpStackLocation,
   IoGetDeviceProperty,
@@ -97,13 +95,9 @@ async function pnp(init: CLASS_INIT_DATA, fdo: ClassFdo, Irp: IRP): Promise<NTST
     case IRP_MN.IRP_MN_SURPRISE_REMOVAL:
       fdo.medium = undefined
       return passDown(LowerDevice, Irp)
-    case IRP_MN.IRP_MN_REMOVE_DEVICE: {
+    case IRP_MN.IRP_MN_REMOVE_DEVICE:
       fdo.medium = undefined
-      const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
-      await IoDetachDevice(LowerDevice)
-      await IoDeleteDevice(DeviceObject)
-      return completeIrp(Irp, status)
-    }
+      return removeFdo(DeviceObject, LowerDevice, Irp)
     default:
       return passDown(LowerDevice, Irp)
   }

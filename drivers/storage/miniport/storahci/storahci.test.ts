@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import fc from 'fast-check'
 import { cdb, parseSense, readWriteCdb, SCSIOP, SRB_FLAGS_DATA_IN, SRB_STATUS } from '#drivers/lib/scsi'
 import { view } from '#drivers/lib/bytes'
-import { StatusError } from '#rtl'
+import { expectSenseOfAnyBytes } from '../../../../test/support/any-bytes.ts'
 import type { SrbOutcome, StorRequest } from '../../port/storport/index.ts'
 import { type AhciAdapter, findAdapter } from './adapter.ts'
 import { FakeHba, identifyData } from './fake-hba.ts'
@@ -92,15 +92,7 @@ describe('storahci: bytes', () => {
       queueDepth: 32,
       ext: true,
     })
-    fc.assert(
-      fc.property(fc.uint8Array({ minLength: 0, maxLength: 512 }), (bytes) => {
-        try {
-          parseIdentify(bytes)
-        } catch (error) {
-          expect(error).to.be.instanceOf(StatusError)
-        }
-      }),
-    )
+    expectSenseOfAnyBytes(parseIdentify, 512)
   })
   it('finds the failed tag in log 10h', () => {
     const page = new Uint8Array(512)

@@ -11,7 +11,7 @@ import {
   FILE_DEVICE_MASS_STORAGE,
   FILE_DEVICE_SECURE_OPEN,
 } from '#drivers/lib/io'
-import { forwardAndWait, passDown, type NumberBook } from '#drivers/lib/pnp'
+import { forwardAndWait, type NumberBook, passDown, removeFdo } from '#drivers/lib/pnp'
 import { IRP_MJ, IRP_MN, type Parameters } from '#contracts/wdm'
 import {
   completeIrp,
@@ -19,8 +19,6 @@ import {
   IoAttachDeviceToDeviceStack,
   IoConnectInterrupt,
   IoCreateDevice,
-  IoDeleteDevice,
-  IoDetachDevice,
   IoDeviceInitialized,
   IoDisconnectInterrupt,
   IoGetCurrentIrpStackLocation,
@@ -226,13 +224,9 @@ async function fdoPnp(extension: FdoExtension, Irp: IRP, minor: number, Paramete
     case IRP_MN.IRP_MN_SURPRISE_REMOVAL:
       await extension.stop()
       return passDown(LowerDevice, Irp)
-    case IRP_MN.IRP_MN_REMOVE_DEVICE: {
+    case IRP_MN.IRP_MN_REMOVE_DEVICE:
       await extension.stop()
-      const status = await forwardAndWait(DeviceObject.DriverObject, LowerDevice, Irp)
-      await IoDetachDevice(LowerDevice)
-      await IoDeleteDevice(DeviceObject)
-      return completeIrp(Irp, status)
-    }
+      return removeFdo(DeviceObject, LowerDevice, Irp)
     default:
       return passDown(LowerDevice, Irp)
   }
