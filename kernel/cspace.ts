@@ -21,6 +21,9 @@ export const rightsOf = (names: readonly Sel4Right[]): number => names.reduce((b
 export const rightNames = (bits: number): Sel4Right[] =>
   (Object.keys(RIGHT) as Sel4Right[]).filter((name) => bits & RIGHT[name])
 
+/** Who calls through an endpoint's capability with these rights may be answered. [seL4 manual] 3.1.4 */
+export const mayBeAnswered = (rights: number): boolean => (rights & (RIGHT.grant | RIGHT.grantReply)) !== 0
+
 /** Memory of an untyped that an object takes; given back with its last capability. */
 export interface Region {
   release(): void

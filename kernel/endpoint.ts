@@ -10,7 +10,7 @@
  *   receive(receiver, blocks)  meets the first sender, else waits or hears that there is none
  *   cancelBadged(badge)        CNode_CancelBadgedSends
  */
-import { type Capability, type KernelObject, type Region, RIGHT } from './cspace.ts'
+import type { Capability, KernelObject, Region } from './cspace.ts'
 import type { Lending } from './lending.ts'
 import type { Process } from './process.ts'
 import type { Tcb } from './tcb.ts'
@@ -28,8 +28,6 @@ export interface Sender {
   readonly message: Message
   /** It waits for an answer. */
   readonly call: boolean
-  /** A fault: its sender cannot lack the right to be answered. */
-  readonly isFault?: boolean
   readonly thread: Tcb
   /** Met: the message is with the receiver. `withdrawn`: what is called when a caller waits for the answer no more. */
   taken(withdrawn?: () => void): void
@@ -167,5 +165,3 @@ export class Endpoint implements KernelObject {
     this.bereave()
   }
 }
-export const mayBeAnswered = ({ rights, isFault }: Sender): boolean =>
-  isFault === true || (rights & (RIGHT.grant | RIGHT.grantReply)) !== 0

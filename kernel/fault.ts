@@ -1,7 +1,7 @@
 /** Faults: what a thread did that it may not becomes a call, in its name, to its fault endpoint; the answer resumes it. */
 import { FAULT } from '#contracts/sel4'
 import { SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
-import { type Capability, isGone, LookupFailure, lookup, RIGHT } from './cspace.ts'
+import { type Capability, isGone, LookupFailure, lookup, mayBeAnswered, RIGHT } from './cspace.ts'
 import { Endpoint } from './endpoint.ts'
 import type { Tcb } from './tcb.ts'
 
@@ -47,7 +47,6 @@ export function raise(thread: Tcb, { label, body }: Fault): Promise<unknown> | u
         rights: handler.rights,
         message: { label, body, caps: () => [] },
         call: true,
-        isFault: true,
         thread,
         taken: (leave = () => {}) => thread.block({ leave, restart }),
         answered: (answer) => {
@@ -69,7 +68,7 @@ function handlerOf(thread: Tcb): Capability | undefined {
   if (!thread.faultEndpoint) return undefined
   try {
     const cap = lookup(thread.cspaceRoot, thread.faultEndpoint)
-    const may = cap.rights & RIGHT.write && cap.rights & (RIGHT.grant | RIGHT.grantReply)
+    const may = (cap.rights & RIGHT.write) !== 0 && mayBeAnswered(cap.rights)
     return cap.object instanceof Endpoint && may ? cap : undefined
   } catch (error) {
     if (error instanceof LookupFailure) return undefined

@@ -6,7 +6,17 @@
  */
 import { SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import { encode, FLAG, KIND } from '../lib/sel4/wire.ts'
-import { type Capability, isGone, LookupFailure, lookup, makeCapability, RIGHT, remove, type Slot } from './cspace.ts'
+import {
+  type Capability,
+  isGone,
+  LookupFailure,
+  lookup,
+  makeCapability,
+  mayBeAnswered,
+  RIGHT,
+  remove,
+  type Slot,
+} from './cspace.ts'
 import { Endpoint, type Message, type Sender } from './endpoint.ts'
 import { capFault, raise } from './fault.ts'
 import type { Passing } from './interposer.ts'
@@ -113,7 +123,7 @@ const corrupted = (message: Message, random: { next(): number }): Message => ({
 const isRunning = ({ state }: Tcb): boolean => state === 'running'
 /** Nothing that only the kernel can do goes with it. */
 const isPlain = ({ caps, call, path }: SendRequest, { rights }: Capability): boolean =>
-  !caps.length && !path && (!call || (rights & (RIGHT.grant | RIGHT.grantReply)) !== 0)
+  !caps.length && !path && (!call || mayBeAnswered(rights))
 const SENDABLE = new Set(['Endpoint', 'Notification', 'Reply'])
 /** Who calls what does not answer has an empty answer at once. */
 const answered = (call: boolean, done: null): unknown => (call ? [0, 0, null, 0, 0, [], false] : done)

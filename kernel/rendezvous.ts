@@ -5,8 +5,8 @@
  *   deliver(…)       a message as its receiver has it, with the capabilities that came along
  */
 import { Sel4Error } from '../lib/sel4/api.ts'
-import { type Capability, derive, lookup, RIGHT, type Slot, slotAt } from './cspace.ts'
-import { type Endpoint, type Message, mayBeAnswered, type Receiver, type Sender } from './endpoint.ts'
+import { type Capability, derive, lookup, mayBeAnswered, RIGHT, type Slot, slotAt } from './cspace.ts'
+import type { Endpoint, Message, Receiver, Sender } from './endpoint.ts'
 import type { Kernel } from './kernel.ts'
 import { Reply } from './reply.ts'
 import type { Tcb } from './tcb.ts'
@@ -65,7 +65,7 @@ function accept(
   path: ReceivePath | undefined,
 ): Delivered {
   const { thread } = receiver
-  const answerable = from.call && mayBeAnswered(from)
+  const answerable = from.call && mayBeAnswered(from.rights)
   const reply = answerable ? new Reply(kernel.id(), (receiver.rights & RIGHT.grant) !== 0, from) : undefined
   if (from.call) from.taken(() => reply?.cancel())
   const delivered = deliver(thread, from, endpoint, answerable, receiveSlot(thread, path), kernel)

@@ -13,7 +13,7 @@
 import { type CPtr, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import type { RouteInfo, SessionInfo } from '../lib/sel4/transport.ts'
 import { ASK, encode, FLAG, KIND } from '../lib/sel4/wire.ts'
-import { type Capability, hangOn, isGone, type KernelObject, letGo, RIGHT, walk } from './cspace.ts'
+import { type Capability, hangOn, isGone, type KernelObject, letGo, mayBeAnswered, RIGHT, walk } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Binding } from './direct-irq.ts'
 import { Endpoint } from './endpoint.ts'
@@ -173,7 +173,7 @@ export class SessionTable {
     { cap, slow, receivers }: Session,
     { identity, target, meets }: SessionInfo,
   ): Omit<RouteInfo, 'session' | 'window'> {
-    const answers = (cap.rights & (RIGHT.grant | RIGHT.grantReply)) !== 0
+    const answers = mayBeAnswered(cap.rights)
     const where = { target, address: slow ? '' : receivers[0].address, identity, meets, answers }
     if (!(cap.object instanceof DeviceFrame)) return where
     const { device, window, physicalAddress, bytes } = cap.object
