@@ -2,7 +2,9 @@
  * The Executive's components, joined. Each is made once by main.ts and reaches the others through this object only;
  * none keeps state outside itself.
  */
-import type { Environment, RootTask } from '#sel4/api'
+import type { Handlers } from '#contracts/interface'
+import type { SystemServices } from '#contracts/nt'
+import type { Caller, Environment, RootTask } from '#sel4/api'
 import type { CacheManager } from './cc/index.ts'
 import type { Registry } from './cm/index.ts'
 import type { PowerManager } from './ex/shutdown.ts'
@@ -22,3 +24,5 @@ export interface Executive {
   readonly console: Console
   readonly power: PowerManager
 }
+/** Every NT system service; each component answers some of them. */
+export type Services = Handlers<typeof SystemServices, Caller>

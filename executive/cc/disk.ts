@@ -22,40 +22,23 @@ export async function transfer(
   physicalAddress: number,
   length: number,
 ): Promise<NTSTATUS> {
-  const pieces: Promise<NTSTATUS>[] = []
-  for (let done = 0; done < length; done += TRANSFER_MAX) {
-    pieces.push(
-      transferPiece(
-        ex,
-        device,
-        direction,
-        offset + done,
-        physicalAddress + done,
-        Math.min(TRANSFER_MAX, length - done),
-      ),
-    )
+  const piece = async (done: number): Promise<NTSTATUS> => {
+    const Length = Math.min(TRANSFER_MAX, length - done)
+    const result = await ex.io.irps.submit({
+      device,
+      major: direction === 'read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE,
+      parameters: { kind: direction === 'read' ? 'Read' : 'Write', Length, Key: 0, ByteOffset: offset + done },
+      flags: IRP_PAGING_IO,
+      mdl: mdlOf(physicalAddress + done, Length),
+      requestor: 'system',
+      idempotent: true,
+    })
+    return result.Status
   }
+  const pieces: Promise<NTSTATUS>[] = []
+  for (let done = 0; done < length; done += TRANSFER_MAX) pieces.push(piece(done))
   const results = await Promise.all(pieces)
   return results.find((status) => !NT_SUCCESS(status)) ?? results[0] ?? 0
-}
-async function transferPiece(
-  ex: Executive,
-  device: DeviceObject,
-  direction: 'read' | 'write',
-  offset: number,
-  physicalAddress: number,
-  length: number,
-): Promise<NTSTATUS> {
-  const result = await ex.io.irps.submit({
-    device,
-    major: direction === 'read' ? IRP_MJ.IRP_MJ_READ : IRP_MJ.IRP_MJ_WRITE,
-    parameters: { kind: direction === 'read' ? 'Read' : 'Write', Length: length, Key: 0, ByteOffset: offset },
-    flags: IRP_PAGING_IO,
-    mdl: mdlOf(physicalAddress, length),
-    requestor: 'system',
-    idempotent: true,
-  })
-  return result.Status
 }
 
 /** Bounce memory in slots of 64 KiB; a user waits for a free one. */

@@ -1,7 +1,5 @@
 /** System services of the Executive itself: console, time, events, waits, system tables, shutdown. */
 import type { Caller, ProcessInfo } from '#sel4/api'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
 import {
   encodeModules,
   encodeProcesses,
@@ -10,37 +8,32 @@ import {
   SystemProcessInformation,
 } from '#contracts/sysinfo'
 import { StatusError } from '#rtl'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import { COLUMNS, ROWS } from '../hal/console.ts'
 import { Event } from '../ke/event.ts'
 import { milliseconds, waitFor } from '../ke/wait.ts'
 import { NtObject } from '../ob/index.ts'
 import { openByName, rootOf } from '../ob/services.ts'
 
-type Services = Handlers<typeof SystemServices, Caller>
-type ExServices = Pick<
+type SystemWide = Pick<
   Services,
-  | 'NtDisplayString'
-  | 'NtQuerySystemInformation'
-  | 'NtShutdownSystem'
-  | 'NtQuerySystemTime'
-  | 'NtCreateEvent'
-  | 'NtOpenEvent'
-  | 'NtSetEvent'
-  | 'NtResetEvent'
-  | 'NtWaitForSingleObject'
-  | 'NtDelayExecution'
+  'NtDisplayString' | 'NtQuerySystemInformation' | 'NtShutdownSystem' | 'NtQuerySystemTime'
 >
+type Events = Pick<Services, 'NtCreateEvent' | 'NtOpenEvent' | 'NtSetEvent' | 'NtResetEvent'>
+type Waits = Pick<Services, 'NtWaitForSingleObject' | 'NtDelayExecution'>
 const EVENT_MODIFY_STATE = 0x2
 const SynchronizationEvent = 1
 const TIME_UNITS_PER_MS = 10_000
 /** What an answer can carry. */
 const TABLE_MAX = 32_768
 
-export function exServices(ex: Executive): ExServices {
-  const { ob, ps } = ex
-  const event = (caller: Caller, handle: number): Event =>
-    ob.fromHandle(ps.byBadge(caller.badge), handle, Event, EVENT_MODIFY_STATE)
+export const exServices = (ex: Executive): SystemWide & Events & Waits => ({
+  ...systemServices(ex),
+  ...eventServices(ex),
+  ...waitServices(ex),
+})
+
+function systemServices(ex: Executive): SystemWide {
   return {
     async NtDisplayString({ String }) {
       await ex.console.write(String)
@@ -59,6 +52,13 @@ export function exServices(ex: Executive): ExServices {
         : ex.power.shutDown(0, 'NtShutdownSystem')
     },
     NtQuerySystemTime: () => ({ SystemTime: ex.env.clock.systemTime() }),
+  }
+}
+function eventServices(ex: Executive): Events {
+  const { ob, ps } = ex
+  const event = (caller: Caller, handle: number): Event =>
+    ob.fromHandle(ps.byBadge(caller.badge), handle, Event, EVENT_MODIFY_STATE)
+  return {
     NtCreateEvent({ DesiredAccess, ObjectAttributes, EventType, InitialState }, caller) {
       if (EventType > SynchronizationEvent) throw new StatusError('STATUS_INVALID_PARAMETER')
       const process = ps.byBadge(caller.badge)
@@ -79,6 +79,11 @@ export function exServices(ex: Executive): ExServices {
     },
     NtSetEvent: ({ EventHandle }, caller) => ({ PreviousState: event(caller, EventHandle).set() ? 1 : 0 }),
     NtResetEvent: ({ EventHandle }, caller) => ({ PreviousState: event(caller, EventHandle).reset() ? 1 : 0 }),
+  }
+}
+function waitServices(ex: Executive): Waits {
+  const { ob, ps } = ex
+  return {
     async NtWaitForSingleObject({ Handle, Timeout }, caller) {
       const process = ps.byBadge(caller.badge)
       const object = ob.fromHandle(process, Handle, NtObject).waitable()

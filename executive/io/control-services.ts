@@ -1,16 +1,13 @@
 /** System services that tell the driver behind an open file to do something. */
 import { INLINE_MAX } from '#contracts/field'
 import { FSCTL_DISMOUNT_VOLUME } from '#contracts/information'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
 import { IRP_MJ, type Parameters } from '#contracts/wdm'
 import { NT_STATUS, NT_SUCCESS, StatusError } from '#rtl'
 import type { Caller } from '#sel4/api'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import { blockOf, checked, fileOf, outputOf } from './file-calls.ts'
 import type { Vcb } from './volume.ts'
 
-type Services = Handlers<typeof SystemServices, Caller>
 type ControlServices = Pick<
   Services,
   'NtDeviceIoControlFile' | 'NtFsControlFile' | 'NtFlushBuffersFile' | 'NtCancelIoFile'

@@ -1,18 +1,14 @@
 /** System services that ask or tell something about an open file, its volume, or what a directory holds. */
 import { INLINE_MAX } from '#contracts/field'
 import { decodeDirectory, FILE_LIST_DIRECTORY, FilePositionInformation } from '#contracts/information'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
 import { IRP_MJ, IRP_MN } from '#contracts/wdm'
 import { NT_STATUS } from '#rtl'
-import type { Caller } from '#sel4/api'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import type { FileObject } from './file.ts'
 import { blockOf, checked, fileOf, outputOf } from './file-calls.ts'
 import type { IrpResult } from './irp.ts'
 import { setInformation } from './set-information.ts'
 
-type Services = Handlers<typeof SystemServices, Caller>
 type InformationServices = Pick<
   Services,
   'NtQueryInformationFile' | 'NtSetInformationFile' | 'NtQueryDirectoryFile' | 'NtQueryVolumeInformationFile'

@@ -6,11 +6,8 @@ import {
   FILE_SHARE_ALL,
   FileBasicInformation,
 } from '#contracts/information'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
 import { NT_STATUS } from '#rtl'
-import type { Caller } from '#sel4/api'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import type { Attributes } from '../ob/services.ts'
 import type { Process } from '../ps/index.ts'
 import { EXISTING, FileObject, type OpenRequest } from './file.ts'
@@ -18,7 +15,6 @@ import { outputOf } from './file-calls.ts'
 import { queryInformation } from './information-services.ts'
 import { openFile } from './open.ts'
 
-type Services = Handlers<typeof SystemServices, Caller>
 type OpenServices = Pick<Services, 'NtCreateFile' | 'NtOpenFile' | 'NtQueryAttributesFile' | 'NtDeleteFile'>
 
 export function openServices(ex: Executive): OpenServices {

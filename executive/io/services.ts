@@ -1,8 +1,5 @@
 /** System services of the IO manager; those on files are in the files named after what they do. */
-import type { Caller } from '#sel4/api'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import { controlServices } from './control-services.ts'
 import { informationServices } from './information-services.ts'
 import { openServices } from './open-services.ts'
@@ -19,5 +16,5 @@ export function ioServices(ex: Executive) {
       return {}
     },
     NtPlugPlayControl: async ({ Control }) => ({ Result: await ex.io.pnp.control(Control) }),
-  } satisfies Partial<Handlers<typeof SystemServices, Caller>>
+  } satisfies Partial<Services>
 }

@@ -14,19 +14,16 @@ import {
   FILE_READ_DATA,
   FILE_WRITE_DATA,
 } from '#contracts/information'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
 import { IRP_MJ } from '#contracts/wdm'
 import { NT_ERROR, NT_STATUS, NT_SUCCESS, StatusError } from '#rtl'
 import type { Caller } from '#sel4/api'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import type { Process, UserBuffer } from '../ps/process.ts'
 import type { FileObject } from './file.ts'
 import { fileOf, outputOf } from './file-calls.ts'
 import type { IrpResult } from './irp.ts'
 import { mdlOf } from './irp-checks.ts'
 
-type Services = Handlers<typeof SystemServices, Caller>
 type TransferServices = Pick<Services, 'NtReadFile' | 'NtWriteFile'>
 
 const IRP_NOCACHE = 0x100

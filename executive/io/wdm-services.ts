@@ -25,6 +25,7 @@ export function wdmHandlers(ex: Executive): WdmHandlers {
   return {
     ...packetHandlers(ex),
     ...deviceHandlers(ex),
+    ...stackHandlers(ex),
     ...nameHandlers(ex),
     ...hardwareHandlers(ex),
     ...volumeHandlers(ex),
@@ -98,14 +99,7 @@ function detailOf({ name }: DriverObject, packet: DriverPacket): object {
 // -------------------------------------------------------------------- devices
 function deviceHandlers(
   ex: Executive,
-): Part<
-  | 'WdmCreateDevice'
-  | 'WdmSetDeviceFlags'
-  | 'WdmDeleteDevice'
-  | 'WdmAttachDeviceToDeviceStack'
-  | 'WdmDetachDevice'
-  | 'WdmGetDevice'
-> {
+): Part<'WdmCreateDevice' | 'WdmSetDeviceFlags' | 'WdmDeleteDevice' | 'WdmGetDevice'> {
   const { devices } = ex.io
   return {
     WdmCreateDevice(request, caller) {
@@ -126,6 +120,14 @@ function deviceHandlers(
       devices.remove(device)
       return {}
     },
+    WdmGetDevice({ Device }, caller) {
+      return { Info: devices.known(driverOf(ex, caller), Device).info }
+    },
+  }
+}
+function stackHandlers(ex: Executive): Part<'WdmAttachDeviceToDeviceStack' | 'WdmDetachDevice'> {
+  const { devices } = ex.io
+  return {
     WdmAttachDeviceToDeviceStack({ SourceDevice, TargetDevice }, caller) {
       const driver = driverOf(ex, caller)
       const lower = attach(devices.own(driver, SourceDevice), devices.known(driver, TargetDevice))
@@ -138,9 +140,6 @@ function deviceHandlers(
       if (target.attached && target.attached.driver !== driver) throw new StatusError('STATUS_ACCESS_DENIED')
       detach(target)
       return {}
-    },
-    WdmGetDevice({ Device }, caller) {
-      return { Info: devices.known(driverOf(ex, caller), Device).info }
     },
   }
 }

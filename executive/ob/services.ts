@@ -1,13 +1,9 @@
 /** System services on handles, directories and symbolic links. */
-import type { Caller } from '#sel4/api'
-import type { Handlers } from '#contracts/interface'
-import type { SystemServices } from '#contracts/nt'
 import { StatusError } from '#rtl'
-import type { Executive } from '../executive.ts'
+import type { Executive, Services } from '../executive.ts'
 import type { Process } from '../ps/index.ts'
 import { Directory, NtObject, SymbolicLink } from './index.ts'
 
-type Services = Handlers<typeof SystemServices, Caller>
 type DirectoryServices = Pick<Services, 'NtCreateDirectoryObject' | 'NtOpenDirectoryObject' | 'NtQueryDirectoryObject'>
 type LinkServices = Pick<
   Services,

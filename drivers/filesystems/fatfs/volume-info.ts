@@ -11,6 +11,9 @@ export function labelOf(volume: Volume): string {
   return volume.root.label || (VolLab === 'NO NAME' ? '' : VolLab)
 }
 
+const attributesOf = ({ seams }: Volume): number =>
+  nt.FILE_CASE_PRESERVED_NAMES | nt.FILE_UNICODE_ON_DISK | (seams.readOnly ? nt.FILE_READ_ONLY_VOLUME : 0)
+
 export async function queryVolumeInformation(volume: Volume, number: number, room: number): Promise<nt.Encoded> {
   const { geometry, seams } = volume
   switch (number) {
@@ -41,8 +44,7 @@ export async function queryVolumeInformation(volume: Volume, number: number, roo
     case nt.FileFsAttributeInformation.number:
       return nt.FileFsAttributeInformation.encode(
         {
-          FileSystemAttributes:
-            nt.FILE_CASE_PRESERVED_NAMES | nt.FILE_UNICODE_ON_DISK | (seams.readOnly ? nt.FILE_READ_ONLY_VOLUME : 0),
+          FileSystemAttributes: attributesOf(volume),
           MaximumComponentNameLength: 255,
           FileSystemName: geometry.FatType === 32 ? 'FAT32' : 'FAT',
         },
