@@ -1,5 +1,5 @@
 /** seL4's semantics where they are easily missed, each in a small system in the simulator; its invariants hold behind each. */
-import { cnodeData, OBJECT_TYPE, RIGHTS } from '#contracts/sel4'
+import { cnodeData, RIGHTS } from '#contracts/sel4'
 import { Simulator } from '../lib/sel4/sim.ts'
 import { DEPTH, OWN, Tester } from '../test/conformance/tester.ts'
 import { described } from '../test/conformance/simulated.ts'

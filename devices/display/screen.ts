@@ -6,6 +6,8 @@
  *   pictureOf(memory, crtc)        the whole screen but its sequence number
  *   WINDOW_CELLS                   cells in the 32 KiB window; addresses wrap there
  */
+import type { Of } from '#contracts/field'
+import type { SCREEN } from '#contracts/machine'
 import { glyph } from './code-page-437.ts'
 import { CR, CURSOR_OFF, OVERFLOW_VDE8, OVERFLOW_VDE9, SCAN_LINE } from './registers.ts'
 
@@ -22,16 +24,8 @@ export interface Geometry {
   /** Cell address of the top left corner. */
   readonly start: number
 }
-export interface Picture {
-  /** Cell address of the top left corner. */
-  readonly start: number
-  readonly columns: number
-  readonly rows: readonly string[]
-  readonly attributes: readonly string[]
-  readonly cursorRow: number
-  readonly cursorColumn: number
-  readonly cursorVisible: boolean
-}
+/** Who shows it counts it. */
+export type Picture = Omit<Of<typeof SCREEN>, 'sequence'>
 
 export const startAddress = (crtc: Uint8Array): number =>
   ((crtc[CR.START_ADDRESS_HIGH] << 8) | crtc[CR.START_ADDRESS_LOW]) % WINDOW_CELLS

@@ -14,6 +14,8 @@
  * [VGA] IBM PS/2 Hardware Interface Technical Reference, "Video Subsystem"
  * Ports 3C0–3CF, 3D4, 3D5, 3DA. Memory B8000–BFFFF. No interrupt.
  */
+import type { Of } from '#contracts/field'
+import type { SCREEN } from '#contracts/machine'
 import type { Chip, Clock } from '#sel4/api'
 import { FLOATING_BUS, readBytes, type Width, writeBytes } from '../lib/ports.ts'
 import { Dac } from './dac.ts'
@@ -40,7 +42,7 @@ import {
   STATUS_1,
   SWITCH_SENSE,
 } from './registers.ts'
-import { geometryOf, type Picture, pictureOf, rowAt, startAddress, WINDOW_CELLS } from './screen.ts'
+import { geometryOf, pictureOf, rowAt, startAddress, WINDOW_CELLS } from './screen.ts'
 import { Scrollback } from './scrollback.ts'
 
 export interface VgaSeams {
@@ -53,7 +55,7 @@ export interface VgaSeams {
 export interface Frame {
   readonly scrolled: string[]
   readonly lost: number
-  readonly screen: Picture & { readonly sequence: number }
+  readonly screen: Of<typeof SCREEN>
 }
 interface Viewer {
   readonly since: number

@@ -8,13 +8,13 @@
  *
  * The display may restart; then the rows go on where the last picture was. Gone for longer than that means the system has ended.
  */
-import { MonitorCable } from '#contracts/machine'
+import type { Of } from '#contracts/field'
+import { MonitorCable, type SCREEN } from '#contracts/machine'
 import type { CPtr, Environment } from '#sel4/api'
 import type { Frame } from './rows.ts'
-import type { Screen } from './paint.ts'
 
 export interface MonitorFrame extends Frame {
-  readonly screen: Screen & { readonly sequence: number; readonly start: number }
+  readonly screen: Of<typeof SCREEN>
 }
 /** Between two looks for a display that went away; so often, then it is taken for gone. */
 const RETRY_MS = 100

@@ -9,14 +9,10 @@
  * [VGA] attribute byte: bits 0–3 foreground, 4–6 background, 7 blink or bright background
  * [ECMA-48] 8.3.117 SGR
  */
-export interface Screen {
-  readonly columns: number
-  readonly rows: readonly string[]
-  readonly attributes: readonly string[]
-  readonly cursorRow: number
-  readonly cursorColumn: number
-  readonly cursorVisible: boolean
-}
+import type { Of } from '#contracts/field'
+import type { SCREEN } from '#contracts/machine'
+
+export type Screen = Omit<Of<typeof SCREEN>, 'sequence' | 'start'>
 /** VGA's colours are blue = 1, red = 4; a terminal's are red = 1, blue = 4. */
 const TERMINAL_COLOUR = [0, 4, 2, 6, 1, 5, 3, 7]
 /** Light grey on black: what the terminal's own default looks like, so its own is taken. */

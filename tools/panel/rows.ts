@@ -8,11 +8,9 @@
  * changes a row that was printed gets it printed again, as it then is: nothing on the screen is ever missing from the
  * stream. Pure.
  */
-export interface Picture {
-  readonly rows: readonly string[]
-  readonly cursorRow: number
-  readonly cursorColumn: number
-}
+import type { Screen } from './paint.ts'
+
+export type Picture = Pick<Screen, 'rows' | 'cursorRow' | 'cursorColumn'>
 export interface Frame {
   /** Rows that scrolled off the top since the frame before, oldest first. */
   readonly scrolled: readonly string[]
