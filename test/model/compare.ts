@@ -3,7 +3,8 @@ import type { Capability, KernelObject } from '../../kernel/cspace.ts'
 import { CNode } from '../../kernel/cspace.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
 import { VSpace as KernelVSpace } from '../../kernel/vspace.ts'
-import { type Life, type Model, VSpace } from './model.ts'
+import { type Life, VSpace } from './memory.ts'
+import type { Model } from './model.ts'
 import { type Cap, Table, type Thing } from './tree.ts'
 
 const KINDS = new Set([

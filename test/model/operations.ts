@@ -1,10 +1,10 @@
 /** What a thread may do: how it is done in the system, and what it means in the model. Arguments are plain data. */
 import type { IpcMessage, IpcReceived, Libsel4 } from '#sel4/threads'
+import type { Slot } from './cnodes.ts'
 import type { Model } from './model.ts'
 import type { Packet, Path, Thread } from './threads.ts'
 import { PAGING } from './tree.ts'
 
-export type Slot = readonly [index: number, depth: number]
 /** Where a machine's first bank begins. */
 export interface Machine {
   readonly base: number

@@ -1,9 +1,9 @@
 /**
- * The model's threads: what each is doing, whom it waits for, and how messages and signals pass.
+ * The model's threads: what each is doing, whom it waits for, how signals pass, what is begun anew.
  *
- * From the seL4 manual: 4 (message passing), 5 (notifications), 6.1 (threads), 3.2.3 (reply capabilities).
+ * From the seL4 manual: 5 (notifications), 6.1 (threads).
  */
-import { type Cap, capIn, capOf, type Place, R, Refused, refuse, slotOf, Thing, Tree } from './tree.ts'
+import { type Cap, R, Refused, refuse, Thing, Tree } from './tree.ts'
 
 export interface Packet {
   readonly label: number
@@ -78,7 +78,7 @@ export class Thread extends Thing {
 }
 
 export class Threads extends Tree {
-  private arrivals = 0
+  protected arrivals = 0
   /** Withdrawn in the operation that is being performed: they make their system calls once more when it is over. */
   readonly restarted = new Set<Thread>()
 
@@ -94,7 +94,7 @@ export class Threads extends Tree {
     this.leave(thread)
     this.restarted.add(thread)
   }
-  private leave(thread: Thread): void {
+  protected leave(thread: Thread): void {
     const { doing } = thread
     thread.doing = undefined
     if (doing?.wait === 'send') doing.at.senders = doing.at.senders.filter((one) => one !== doing.entry)
@@ -103,14 +103,14 @@ export class Threads extends Tree {
     if (doing?.wait === 'answer') this.forgetCaller(thread)
   }
   /** Nobody can answer it any more: the reply, wherever it is, is gone. */
-  private forgetCaller(thread: Thread): void {
+  protected forgetCaller(thread: Thread): void {
     for (const reply of this.replies) {
       if (reply.caller !== thread) continue
       reply.caller = undefined
       for (const cap of [...reply.caps]) this.delete(cap)
     }
   }
-  private readonly replies = new Set<Reply>()
+  protected readonly replies = new Set<Reply>()
   /** The code it ran is gone. */
   stopped: (thread: Thread) => void = () => {}
   /** It does nothing any more, and is not asked to begin again. */
@@ -125,212 +125,9 @@ export class Threads extends Tree {
     this.withdraw(thread)
   }
 
-  // ------------------------------------------------------------ messages
-
-  /** The capabilities that go along must be there; afterwards they are looked up again, when the message is handed over. */
-  private checkCaps(thread: Thread, { caps }: Packet): void {
-    for (const cptr of caps) capOf(thread.cspace, cptr)
-  }
-  send(thread: Thread, cptr: number, packet: Packet, blocks: boolean, call: boolean): unknown {
-    const cap = this.sendable(thread, cptr)
-    if (!(cap.thing instanceof Endpoint)) {
-      if (cap.thing instanceof Notification) this.signal(cap)
-      else this.answerThrough(thread, cap, packet)
-      return call ? word(0) : null
-    }
-    if (!(cap.rights & R.write)) return refuse('InvalidCapability')
-    this.checkCaps(thread, packet)
-    const endpoint = cap.thing
-    const entry: Sending = { thread, badge: cap.badge, rights: cap.rights, call, packet, came: ++this.arrivals }
-    const receiver = endpoint.receivers.shift()
-    if (receiver) {
-      const { rights, path } = receiver.doing as Doing & { wait: 'receive' }
-      this.done(receiver, this.meet(receiver, entry, endpoint, rights, path))
-      return call ? WAITS : null
-    }
-    if (!blocks) return null
-    endpoint.senders.push(entry)
-    thread.doing = { wait: 'send', at: endpoint, entry }
-    return WAITS
-  }
-  /** One that does not wait says nothing of what kept it from being sent. */
-  trySend(thread: Thread, cptr: number, packet: Packet): null {
-    outcomeOf(() => this.send(thread, cptr, packet, false, false))
-    return null
-  }
-  private sendable(thread: Thread, cptr: number): Cap {
-    const cap = capOf(thread.cspace, cptr)
-    const { thing } = cap
-    if (thing instanceof Endpoint || thing instanceof Notification || thing instanceof Reply) return cap
-    return refuse('FailedLookup', 'InvalidCapability')
-  }
-  receive(thread: Thread, cptr: number, path: Path | undefined, blocks: boolean): unknown {
-    const cap = capOf(thread.cspace, cptr)
-    const { thing } = cap
-    if (!(thing instanceof Endpoint || thing instanceof Notification) || !(cap.rights & R.read))
-      return refuse('FailedLookup', 'InvalidCapability')
-    if (thing instanceof Notification) return this.waitFor(thread, thing, blocks)
-    this.dropCaller(thread)
-    const heard = this.takeWord(thread.bound)
-    if (heard) return word(heard)
-    const together = this.firstOf(thing)
-    if (together.length > 1 || (together.length && this.isLoose))
-      return this.receiveAny(thread, thing, cap.rights, path, blocks)
-    if (together.length) return this.takeFrom(thread, together[0], thing, cap.rights, path)
-    if (!blocks) return null
-    thing.receivers.push(thread)
-    thread.doing = { wait: 'receive', at: thing, rights: cap.rights, path }
-    return WAITS
-  }
-  /**
-   * Messages may meet in the receiver's process: when the kernel takes such an endpoint back, who waits to send begins
-   * anew, in no order that can be told, and is not there for a moment.
-   */
-  isLoose = false
-  private firstOf({ senders }: Endpoint): Sending[] {
-    return this.isLoose ? senders : senders.filter(({ came }) => came === senders[0].came)
-  }
-  /** Some stand first together. */
-  private receiveAny(
-    thread: Thread,
-    endpoint: Endpoint,
-    rights: number,
-    path: Path | undefined,
-    blocks: boolean,
-  ): Expected {
-    const together = this.firstOf(endpoint)
-    const choose = (found: unknown): boolean => {
-      if (found === null && this.isLoose && !blocks) return true
-      const body = Array.isArray(found) ? found[2] : undefined
-      const sender = together.find(({ packet }) => packet.body === body)
-      const value = sender && this.takeFrom(thread, sender, endpoint, rights, path)
-      return sender !== undefined && JSON.stringify(value) === JSON.stringify(found)
-    }
-    return { choose }
-  }
-  private takeFrom(
-    thread: Thread,
-    sender: Sending,
-    endpoint: Endpoint,
-    rights: number,
-    path: Path | undefined,
-  ): Message {
-    endpoint.senders = endpoint.senders.filter((other) => other !== sender)
-    sender.thread.doing = undefined
-    const message = this.meet(thread, sender, endpoint, rights, path)
-    if (!sender.call) this.done(sender.thread, null)
-    return message
-  }
-  /** A call without a right to be answered leaves its caller suspended. */
-  private meet(
-    receiver: Thread,
-    { thread, badge, rights, call, packet }: Sending,
-    endpoint: Endpoint,
-    readRights: number,
-    path: Path | undefined,
-  ): Message {
-    const answerable = call && (rights & (R.grant | R.grantReply)) !== 0
-    if (call) thread.doing = { wait: 'answer', path: packet.path }
-    const message = this.hand(receiver, thread, { badge, packet, mayGrant: (rights & R.grant) !== 0, endpoint, path })
-    if (answerable) {
-      const reply = new Reply('Reply', this.next())
-      reply.caller = thread
-      reply.canGrant = (readRights & R.grant) !== 0
-      this.replies.add(reply)
-      receiver.caller = reply
-    } else if (call) this.suspend(thread)
-    return [...message, answerable] as unknown as Message
-  }
-  /** [seL4 manual] 4.2.2: capabilities go along when the right is there; the first has a place to go to. */
-  private hand(
-    to: Thread,
-    from: Thread,
-    what: { badge: number; packet: Packet; mayGrant: boolean; endpoint?: Endpoint; path?: Path },
-  ): readonly unknown[] {
-    const { badge, packet, mayGrant, endpoint, path } = what
-    const badges: number[] = []
-    let [unwrapped, place] = [0, this.receivePlace(to, path)]
-    for (const cap of mayGrant ? this.extraCaps(from, packet) : []) {
-      if (endpoint && cap.thing === endpoint) {
-        unwrapped |= 1 << badges.length
-        badges.push(cap.badge)
-      } else if (place && !place.table.closed && !capIn(place) && this.mayGo(cap)) {
-        this.put(this.derive(cap, R.all), place)
-        place = undefined
-        badges.push(0)
-      } else break
-    }
-    return [badge, packet.label, packet.body, badges.length, unwrapped, badges]
-  }
-  private mayGo(cap: Cap): boolean {
-    return outcomeOf(() => this.checkDerivable(cap)) === undefined
-  }
-  private extraCaps(from: Thread, { caps }: Packet): Cap[] {
-    const found: Cap[] = []
-    const failed = outcomeOf(() => {
-      for (const cptr of caps) found.push(capOf(from.cspace, cptr))
-    })
-    return failed ? [] : found
-  }
-  private receivePlace({ cspace }: Thread, path: Path | undefined): Place | undefined {
-    let place: Place | undefined
-    if (path) outcomeOf(() => (place = slotOf(capOf(cspace, path[0]), path[1], path[2])))
-    return place
-  }
-
-  // ------------------------------------------------------------ answers
-
-  protected dropCaller(thread: Thread): void {
-    if (thread.caller) thread.caller.caller = undefined
-    thread.caller = undefined
-  }
-  /** Differs from seL4: who waits for an answer of a process that died hears so. */
-  protected bereave(reply: Reply | undefined): void {
-    const caller = reply?.caller
-    if (!reply || !caller) return
-    reply.caller = undefined
-    this.replies.delete(reply)
-    caller.doing = undefined
-    if (caller.operation) caller.operation.expected = { refused: ['serverDied'] }
-  }
-  /** On a session its caller hears of a death even when the answer had been given up before. */
-  heardOfDeath(thread: Thread): boolean {
-    if (!this.isLoose || thread.doing?.wait !== 'answer') return false
-    this.leave(thread)
-    if (thread.operation) thread.operation.expected = { refused: ['serverDied'] }
-    return true
-  }
-  answer(thread: Thread, packet: Packet): null {
-    const { caller } = thread
-    thread.caller = undefined
-    if (caller) this.answerTo(thread, caller, packet)
-    return null
-  }
-  private answerTo(from: Thread, reply: Reply, packet: Packet): void {
-    const { caller, canGrant } = reply
-    reply.caller = undefined
-    this.replies.delete(reply)
-    if (!caller) return
-    const { path } = caller.doing as Doing & { wait: 'answer' }
-    const message = this.hand(caller, from, { badge: 0, packet, mayGrant: canGrant, path })
-    this.done(caller, [...message, false])
-  }
-  private answerThrough(thread: Thread, cap: Cap, packet: Packet): null {
-    this.checkCaps(thread, packet)
-    this.answerTo(thread, cap.thing as Reply, packet)
-    this.delete(cap)
-    return null
-  }
-  saveCaller(thread: Thread, place: Place): null {
-    const { caller } = thread
-    thread.caller = undefined
-    if (caller?.caller) this.put(this.reply(caller), place)
-    return null
-  }
-
   // ------------------------------------------------------------ signals
 
-  private signal({ thing, rights, badge }: Cap): unknown {
+  protected signal({ thing, rights, badge }: Cap): unknown {
     if (!(rights & R.write)) return refuse('InvalidCapability')
     const notification = thing as Notification
     // Differs from seL4: a signal without a badge is bit 0.
@@ -346,12 +143,12 @@ export class Threads extends Tree {
     }
     return null
   }
-  private takeWord(notification: Notification | undefined): number {
+  protected takeWord(notification: Notification | undefined): number {
     const heard = notification?.word ?? 0
     if (notification) notification.word = 0
     return heard
   }
-  private waitFor(thread: Thread, notification: Notification, blocks: boolean): unknown {
+  protected waitFor(thread: Thread, notification: Notification, blocks: boolean): unknown {
     if (notification.bound && notification.bound !== thread) return refuse('InvalidCapability', 'FailedLookup')
     const heard = this.takeWord(notification)
     if (heard) return word(heard)
@@ -391,7 +188,7 @@ export class Threads extends Tree {
     }
     if (this.restarted.size) this.makeAgain()
   }
-  private together(endpoint: Endpoint, entry: Sending, came: number): void {
+  protected together(endpoint: Endpoint, entry: Sending, came: number): void {
     const again = { ...entry, came }
     endpoint.senders = endpoint.senders.map((one) => (one === entry ? again : one))
     entry.thread.doing = { wait: 'send', at: endpoint, entry: again }
@@ -409,7 +206,7 @@ export class Threads extends Tree {
     }
   }
 }
-const word = (value: number): Message => [value, 0, null, 0, 0, [], false]
+export const word = (value: number): Message => [value, 0, null, 0, 0, [], false]
 export function outcomeOf(act: () => unknown): Refused | undefined {
   try {
     act()

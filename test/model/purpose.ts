@@ -1,0 +1,99 @@
+/** What chance alone would seldom hit: the next step of something longer, and what ends somebody's wait. */
+import { OBJECT_TYPE } from '#contracts/sel4'
+import { Chance, FIRST_SLOT, OWN, OWN_SPACE } from './chance.ts'
+import { VSpace } from './memory.ts'
+import type { OperationName, Plan } from './operations.ts'
+import { Endpoint, Reply, type Thread } from './threads.ts'
+import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
+
+const COVERED = [39, 30, 21]
+const TYPE_OF: Readonly<Partial<Record<Kind, number>>> = {
+  PDPT: OBJECT_TYPE.seL4_X86_PDPTObject,
+  PageDirectory: OBJECT_TYPE.seL4_X86_PageDirectoryObject,
+  PageTable: OBJECT_TYPE.seL4_X86_PageTableObject,
+  Frame: OBJECT_TYPE.seL4_X86_4K,
+}
+
+export abstract class Purpose extends Chance {
+  /** What chance alone would seldom hit. */
+  protected purposeful(thread: Thread): Plan | undefined {
+    if (thread.caller?.caller && this.rarely(3))
+      return { thread, name: 'CNode_SaveCaller', args: this.slot(thread, false) }
+    if (this.rarely(6)) return this.mapping(thread)
+    return this.rarely(6) ? this.meddling(thread) : undefined
+  }
+  /** With those who wait: their badge's sends are cancelled, they are suspended, what they wait at is taken away. */
+  protected meddling(thread: Thread): Plan | undefined {
+    const own = this.reached(thread).find(({ cptr }) => cptr === OWN)?.cap.thing
+    if (!(own instanceof Table)) return undefined
+    const plans = [...own.slots].flatMap(([index, cap]) => {
+      const name = index < FIRST_SLOT ? undefined : this.meddlesome(cap)
+      const args = name === 'TCB_Suspend' ? { tcb: index } : { root: OWN, at: [index, WORD] }
+      return name ? [{ thread, name, args }] : []
+    })
+    return plans.length ? this.pick(plans) : undefined
+  }
+  protected meddlesome(cap: Cap): OperationName | undefined {
+    const { thing, badge, rights } = cap
+    const waitAt = (one: unknown): boolean =>
+      one instanceof Endpoint && (one.senders.length > 0 || one.receivers.length > 0)
+    if (thing.kind === 'TCB' && (thing as Thread).doing) return 'TCB_Suspend'
+    if (thing instanceof Endpoint && badge && rights === R.all && thing.senders.length > 1 && !this.rarely(3))
+      return 'CNode_CancelBadgedSends'
+    if (waitAt(thing)) return this.rarely(2) ? 'CNode_Delete' : undefined
+    const inUse = thing.kind === 'Untyped' && this.model.descendants(cap).some((one) => waitAt(one.thing))
+    return inUse && this.rarely(2) ? 'CNode_Revoke' : undefined
+  }
+  /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */
+  protected mapping(thread: Thread): Plan | undefined {
+    const space = this.reached(thread).find(({ cptr }) => cptr === OWN_SPACE)?.cap.thing
+    if (!(space instanceof VSpace)) return undefined
+    const vaddr = this.below(2) * 2 ** 30 + this.below(3) * 2 ** 12
+    const level = space.tables.findIndex((table, i) => !table.has(vaddr - (vaddr % 2 ** COVERED[i])))
+    const kind = PAGING[level] ?? 'Frame'
+    const ready = this.ofKind(thread, kind).filter(({ cap }) => !cap.unmap)
+    if (!ready.length) return this.making(thread, TYPE_OF[kind] as number)
+    const args = { level, cap: this.pick(ready).cptr, vspace: OWN_SPACE, vaddr, rights: this.rights() }
+    return { thread, name: level < 0 ? 'X86_Page_Map' : 'X86_Paging_Map', args }
+  }
+  protected making(thread: Thread, type: number): Plan | undefined {
+    const untypeds = this.ofKind(thread, 'Untyped')
+    if (!untypeds.length) return undefined
+    const { root, at } = this.slot(thread, false)
+    const found = this.reached(thread).find(({ cptr }) => cptr === root)?.cap.thing
+    if (!(found instanceof Table)) return undefined
+    const [untyped, offset] = [this.pick(untypeds).cptr, at[0] % 2 ** found.radix]
+    return { thread, name: 'Untyped_Retype', args: { untyped, type, size: 0, root, node: [0, 0], offset, count: 1 } }
+  }
+
+  // ------------------------------------------------------------ ending waits
+
+  /** What one of the free may do for one who waits. */
+  helpful(waiting: Thread, free: readonly Thread[]): Plan | undefined {
+    const { doing } = waiting
+    if (!doing) return undefined
+    if (doing.wait === 'answer') return this.answerFor(waiting, free)
+    const right = doing.wait === 'send' ? R.read : R.write
+    for (const thread of free)
+      for (const { cptr, cap } of this.reached(thread))
+        if (cap.thing === doing.at && cap.rights & right) return this.meeting(thread, cptr, doing.wait)
+    return undefined
+  }
+  protected meeting(thread: Thread, cptr: number, wait: 'send' | 'receive' | 'signal'): Plan {
+    if (wait === 'signal') return { thread, name: 'Signal', args: { cptr, packet: this.packet(thread) } }
+    const name =
+      wait === 'send' ? this.pick(['Recv', 'NBRecv'] as const) : this.pick(['Send', 'NBSend', 'Call'] as const)
+    const path = this.path(thread)
+    return { thread, name, args: { cptr, packet: this.packet(thread, path), path } }
+  }
+  protected answerFor(waiting: Thread, free: readonly Thread[]): Plan | undefined {
+    for (const thread of free) {
+      if (thread.caller?.caller === waiting)
+        return { thread, name: 'Reply', args: { packet: this.packet(thread, undefined, 2) } }
+      for (const { cptr, cap } of this.reached(thread))
+        if (cap.thing instanceof Reply && cap.thing.caller === waiting)
+          return { thread, name: 'Send', args: { cptr, packet: this.packet(thread) } }
+    }
+    return undefined
+  }
+}
