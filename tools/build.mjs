@@ -26,11 +26,12 @@ const LOADER = 'tools/loader/loader.cjs'
 /** NAME.js: the code itself is in NAME.image, with what V8 made of it. */
 const ENTRY = "require('./loader.cjs').start(module, require)\n"
 
-const EXTERNAL = ['msgpackr-extract', 'esbuild', '*.node']
+const EXTERNAL = ['esbuild', '*.node']
 /**
  * Native packages: their JavaScript is bundled, their binary is required where it lies. What they would do instead costs
  * each process milliseconds: zeromq looks for the binary that fits among twenty, through its manifest; koffi loads Node's
- * https client, for a download that an installed package never makes.
+ * https client, for a download that an installed package never makes. msgpackr does without its string extractor: that
+ * costs a fifth of an image's start, and our strings are short.
  */
 const NATIVE = {
   'zeromq/lib/load-addon.js': (addon) =>
@@ -44,14 +45,25 @@ const native = {
       const name = Object.keys(NATIVE).find((each) => file.endsWith(each))
       return { contents: NATIVE[name](binaryOf(name.split('/')[0])) }
     })
+    build.onResolve({ filter: /^msgpackr-extract$/ }, ({ path: name }) => ({ path: name, namespace: 'nothing' }))
+    build.onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'module.exports = undefined' }))
   },
 }
-/** Images load it with the first line they log, most never: in a file of its own it makes no image larger. */
-const LOG_LIBRARY = 'node_modules/pino/pino.js'
-const logLibrary = {
-  name: 'log library',
+/**
+ * What most processes never need: the first line logged loads pino, a manifest with a mistake typebox. In images of their
+ * own they make no other image larger.
+ */
+const LIBRARIES = {
+  pino: 'node_modules/pino/pino.js',
+  typebox: 'node_modules/typebox/build/index.mjs',
+  'typebox/value': 'node_modules/typebox/build/value/index.mjs',
+}
+const imageOf = (library) => library.replaceAll('/', '-')
+const libraries = {
+  name: 'libraries',
   setup(build) {
-    build.onResolve({ filter: /^pino$/ }, () => ({ path: './pino.js', external: true }))
+    const filter = new RegExp(`^(${Object.keys(LIBRARIES).join('|')})$`)
+    build.onResolve({ filter }, ({ path: library }) => ({ path: `./${imageOf(library)}.js`, external: true }))
   },
 }
 /** The binary that the package itself chooses on this machine, seen from dist/images. */
@@ -71,9 +83,8 @@ const RENAMED = {
   'lab/newborn': 'lab-newborn',
   'lab/bare': 'lab-bare',
 }
-/** Programs that start themselves, and a library; all other images are started by a wrapper. */
+/** Programs that start themselves; all other images are started by a wrapper. */
 const PROGRAMS = [
-  LOG_LIBRARY,
   'kernel/main.ts',
   'tools/launcher/main.ts',
   'tools/cli/main.ts',
@@ -102,6 +113,7 @@ export function findImages() {
       .map(started),
     ...STARTED.filter((dir) => exists(`${dir}/index.ts`)).map(started),
     ...PROGRAMS.filter(exists).map((entry) => ({ ...named(path.posix.dirname(entry)), entry })),
+    ...Object.entries(LIBRARIES).map(([library, entry]) => ({ name: imageOf(library), folder: entry, entry })),
   ]
 }
 const driverFolders = (dir) =>
@@ -166,7 +178,7 @@ function optionsOf(image) {
     // Node prints the line of an error nobody caught.
     lineLimit: 160,
     external: EXTERNAL,
-    plugins: [native, logLibrary],
+    plugins: [native, libraries],
     metafile: true,
     write: false,
     logLevel: 'silent',

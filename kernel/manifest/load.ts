@@ -23,7 +23,7 @@ import {
   type ManifestImage,
   type Needs,
 } from './manifest.ts'
-import * as schema from './schema.ts'
+import type * as schema from './schema.ts'
 import { readJson, shapeProblems } from './shape.ts'
 import { parseAddress, parseSize } from './units.ts'
 
@@ -44,7 +44,7 @@ export function loadManifest(launchPath: string, root: string): CheckedManifest 
 
 export function parseManifest(file: string, text: string, files: ManifestFiles): CheckedManifest {
   const launch = readJson(file, text) as schema.Launch
-  const problems = shapeProblems(file, schema.LaunchFile, launch)
+  const problems = shapeProblems(file, 'launch', launch)
   if (problems.length) throw new ManifestError(problems)
   const manifest = new Reader(file, launch, files).manifest()
   checkManifest(manifest)
@@ -169,7 +169,7 @@ class Reader {
   private shaped(kind: ImageKind, { file, text }: FoundFile): unknown {
     try {
       const value = readJson(file, text)
-      const problems = shapeProblems(file, kind === 'device' ? schema.DeviceFile : schema.NeedsFile, value)
+      const problems = shapeProblems(file, kind === 'device' ? 'device' : 'needs', value)
       if (problems.length === 0) return value
       throw new ManifestError(problems)
     } catch (error) {

@@ -2,7 +2,7 @@
  * The shape of the files a system is described by: launch.json, and beside each image its device.json, driver.json or
  * service.json. Anything not named here is an error.
  *
- *   LaunchFile DeviceFile NeedsFile    the shapes, as JSON Schema
+ *   SHAPES                             LaunchFile DeviceFile NeedsFile, as JSON Schema; fits.generated.ts is made of them
  *   writeSchemas(directory)            the same as files, for completion in an editor
  *
  * Every node whose text a person may get wrong says in `expects` what belongs there. What is between values – overlaps,
@@ -191,6 +191,8 @@ export const NeedsFile = Type.Object(
   { ...closed, title: 'driver.json or service.json', expects: 'an object' },
 )
 
+export const SHAPES = { launch: LaunchFile, device: DeviceFile, needs: NeedsFile }
+export type Shape = keyof typeof SHAPES
 export type Launch = Static<typeof LaunchFile>
 export type Device = Static<typeof DeviceFile>
 export type Needs = Static<typeof NeedsFile>

@@ -2,8 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
+import fc from 'fast-check'
+import { Check } from 'typebox/value'
 import { capabilityTable, ManifestError } from '../../kernel/manifest/index.ts'
-import { schemaFiles } from '../../kernel/manifest/schema.ts'
+import { fits } from '../../kernel/manifest/fits.generated.ts'
+import { SHAPES, schemaFiles } from '../../kernel/manifest/schema.ts'
 import { casesOf, load, loadReal, textOf } from './support.ts'
 
 const RENEW = 'run node -r ts-node/register/transpile-only test/manifest/renew.ts and look at the difference'
@@ -31,6 +34,41 @@ describe('an invalid manifest', () => {
     })
     expect(problems.trim().split('\n')).to.have.length(3)
   })
+})
+
+describe("the compiled check of a file's shape", () => {
+  const real = [
+    ['launch', 'launch.json'],
+    ['device', 'devices/ahci/device.json'],
+    ['needs', 'drivers/storage/miniport/storahci/driver.json'],
+  ] as const
+  /** Values of every kind in the place of any value, or beside it. */
+  const intruder = fc.oneof(
+    fc.jsonValue({ maxDepth: 1 }),
+    fc.constantFrom('64 MiB', '0x60', 0, -1, 1e20, '', 'assigned'),
+  )
+  const paths = (value: unknown): string[][] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).flatMap(([key, inner]) => [[key], ...paths(inner).map((rest) => [key, ...rest])])
+      : []
+  for (const [shape, file] of real)
+    it(`says what the library says of ${file}, whatever is put into it`, () => {
+      const text = readFileSync(join(__dirname, '../..', file), 'utf8')
+      expect(fits[shape](JSON.parse(text))).to.equal(true)
+      const counts = { fit: 0, unfit: 0 }
+      fc.assert(
+        fc.property(fc.constantFrom(...paths(JSON.parse(text))), intruder, fc.boolean(), (path, value, beside) => {
+          const changed = JSON.parse(text)
+          const place = path.slice(0, -1).reduce((inner, key) => inner[key], changed)
+          place[beside ? 'intruder' : (path.at(-1) as string)] = value
+          const said = Check(SHAPES[shape], changed)
+          counts[said ? 'fit' : 'unfit']++
+          expect(fits[shape](changed)).to.equal(said)
+        }),
+        { numRuns: 500 },
+      )
+      expect(Math.min(counts.fit, counts.unfit), JSON.stringify(counts)).to.be.above(10)
+    })
 })
 
 describe('a valid manifest', () => {

@@ -12,6 +12,7 @@ import { composeFile } from '../compose/compose.ts'
 import { graphOf } from '../graph/graph.ts'
 import { readManifest } from '../launcher/options.ts'
 import { deviationsPage } from './deviations.ts'
+import { fitsModule } from './fits.ts'
 import { withKernelLines } from './kernel-lines.ts'
 import { interfacePage, servicesIndex } from './services.ts'
 
@@ -22,6 +23,7 @@ export function generate(root: string): Record<string, string> {
     ...Object.fromEntries(pages),
     'docs/services/README.md': servicesIndex(interfaces),
     'docs/differs-from-nt.md': deviationsPage(root),
+    'kernel/manifest/fits.generated.ts': fitsModule(),
     'README.md': withKernelLines(root, fs.readFileSync(path.join(root, 'README.md'), 'utf8')),
   }
   const manifest = path.join(root, 'launch.json')
