@@ -1,11 +1,25 @@
 /**
+ * V8's heap of a process: the flags it is started with, and how to tell that it was full.
+ *
+ *   heapFlags(bytes)           for the command line; the loader takes them back once they have done their work
+ *   tellsOfHeap(text)          whether text is what V8 writes of a full heap
+ *   heapIsFull(path, from)     the same of a log, behind what was in it when the process started
+ *
  * What V8 says when a process has used up its heap: it writes so to stderr and aborts, so that no code of the process's
  * own can tell of it. Who holds its stderr reads the end.
- *
- *   tellsOfHeap(text)          whether that is what it says
- *   heapIsFull(path, from)     the same of a log, behind what was in it when the process started
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+
+const MIB = 1024 * 1024
+/**
+ * MiB that a process may allocate before its first collection of garbage. V8 begins with one, and a start would collect
+ * two or three times, in all of its threads, what is needed still.
+ */
+const YOUNG = 4
+export const heapFlags = (heapBytes?: number): string[] => [
+  `--min-semi-space-size=${YOUNG}`,
+  ...(heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []),
+]
 
 /** Of every way in which V8 runs out: a limit reached, garbage collections without effect, one object too large. */
 const WORDS = 'JavaScript heap out of memory'

@@ -28,6 +28,8 @@ export interface ExitStatus {
   readonly heapIsFull?: boolean
 }
 export interface Host {
+  /** Processors of the host. */
+  readonly numNodes: number
   now(): number
   alarm(milliseconds: number, expired: () => void): { cancel(): void }
   /** 128 random bits in hexadecimal: names nobody guesses. */

@@ -167,6 +167,7 @@ const spawn: Invocation = async (kernel, root, body) => {
     kind: 'image',
     config: { ...image.config, ...record(request.config ?? {}, 'config') },
     limits: image.limits,
+    suspended: request.suspended === true,
     furnish: (child) => {
       for (const [key, mint] of caps) child.install(key, mintFor(kernel, root, child, record(mint, 'capability')))
       if (!arenaBytes) return
@@ -219,10 +220,17 @@ const revoke: Invocation = async (kernel, process, body) => {
   await revokeAll(kernel, process.lookup(new Args(body).number(0)))
   return null
 }
-const kill: Invocation = (kernel, _root, body) => {
+const child = (kernel: Kernel, body: unknown): Process => {
   const process = kernel.processes.get(new Args(body).text(0))
   if (!process || process === kernel.root) throw new Sel4Error('seL4_InvalidArgument', 'no such process')
-  kernel.host.kill(process.pid, 'SIGKILL')
+  return process
+}
+const resume: Invocation = (kernel, _root, body) => {
+  child(kernel, body).init.tcb.resume()
+  return null
+}
+const kill: Invocation = (kernel, _root, body) => {
+  kernel.host.kill(child(kernel, body).pid, 'SIGKILL')
   return null
 }
 const allocate: Invocation = (kernel, root, body) => {
@@ -302,6 +310,7 @@ export const INVOCATIONS: ReadonlyMap<number, Invocation> = new Map<number, Invo
   [OP.spawn, ruling(spawn)],
   [OP.grant, ruling(grant)],
   [OP.revoke, revoke],
+  [OP.resume, ruling(resume)],
   [OP.kill, ruling(kill)],
   [OP.allocate, ruling(allocate)],
   [

@@ -84,6 +84,8 @@ export interface Birthplan {
   readonly kind: ProcessInit['kind']
   readonly config: Readonly<Record<string, unknown>>
   readonly terminal?: boolean
+  /** Its first thread is left for somebody to resume. */
+  readonly suspended?: boolean
   readonly limits: Limits
   readonly device?: Device
   /** Makes the CSpace's first contents; throws to call the birth off. */
@@ -212,7 +214,7 @@ export class Kernel {
       this.machine.unshare(process)
       throw error
     }
-    tcb.resume()
+    if (!plan.suspended) tcb.resume()
     this.generations.set(name, generation)
     this.processes.set(name, process)
     this.byToken.set(token, process)
@@ -231,6 +233,9 @@ export class Kernel {
     cspace.put(seL4_CapInitThreadVSpace, space)
     cspace.owner = process
     vspace.process = process
+    process.onBegin = () => {
+      if (process.state === 'suspended') this.bear(process)
+    }
     process.onLost = () => this.end(process, 'fault', 'its first thread was destroyed')
     const origin = 'birth'
     tcb.setSpace(derive(root, { origin }), derive(space, { origin }))
@@ -312,6 +317,10 @@ export class Kernel {
     if ([...this.processes.values()].some(({ address }) => address === body[0]))
       return this.end(process, 'fault', 'it claims the address of another')
     process.address = body[0]
+    if (process.init.tcb.state === 'running') this.bear(process)
+    else process.state = 'suspended'
+  }
+  private bear(process: Process): void {
     process.state = 'running'
     process.tell(encode(KIND.BOOT, 0, 0, 0, 0, this.bootInfo(process)))
     process.born()
@@ -329,7 +338,7 @@ export class Kernel {
       config: init.config,
       tracing: this.tracing,
       ...(extent && { arena: extent }),
-      ...(init.kind === 'root' && { manifest: this.view }),
+      ...(init.kind === 'root' && { manifest: this.view, numNodes: this.host.numNodes }),
       ...(init.device && { machine: init.device.info(this.machine.banks()) }),
     }
   }

@@ -56,7 +56,7 @@ export class Lease {
     if (process.state === 'starting') {
       if (silent > BIRTH_TICKS) this.kernel.end(process, 'lease', 'it never said hello')
     } else if (this.owes(process)) this.kernel.end(process, 'lease', 'it did not confirm a change of its capabilities')
-    else if (silent === 0) this.silences.delete(process)
+    else if (silent === 0 || process.state === 'suspended') this.silences.delete(process)
     else this.look(process, this.kernel.host.usage(process.pid))
   }
   /** One that has said nothing since and wants to run may not have been let. */

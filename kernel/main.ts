@@ -62,12 +62,13 @@ async function main(run: string): Promise<void> {
   const about = { pid: process.pid, startTime: startTimeOf(process.pid) }
   writeFileSync(join(run, 'kernel.json'), JSON.stringify(about), { mode: 0o600 })
   watchLauncher(kernel)
-  await serveControl(join(run, 'control'), kernel)
   const stop = () => kernel?.pressPowerButton(0, 'asked to stop')
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  const control = serveControl(join(run, 'control'), kernel)
   if (host instanceof AgentHost) await gather(host, kernel, run, containers)
   kernel.boot()
+  await control
 }
 /** Every process of the manifest has a container; the slowest of thirty on a small machine takes its time. */
 const GATHERING_MS = 180_000

@@ -16,14 +16,14 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { setPriority } from 'node:os'
+import { availableParallelism, setPriority } from 'node:os'
 import { basename, join } from 'node:path'
 import { Router } from 'zeromq'
 import { randomName } from '../lib/sel4/chance.ts'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
 import { addressOf, BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
-import { heapIsFull } from './last-words.ts'
+import { heapFlags, heapIsFull } from './heap.ts'
 
 export interface OsHostOptions {
   readonly run: string
@@ -36,11 +36,11 @@ export interface OsHostOptions {
 /** USER_HZ on Linux: utime and stime of /proc/PID/stat are in 10 ms. */
 const MS_PER_JIFFY = 10
 const PAGE_KB = 4
-const MIB = 1024 * 1024
 /** A tenth of the others' weight. [nice(7)] */
 const BEHIND = 10
 
 export class OsHost implements Host {
+  readonly numNodes = availableParallelism()
   private readonly options: OsHostOptions
   private readonly gate = new Router({ mandatory: true, ...NEVER_WAIT, ...BOUNDED })
   private readonly banks = new Map<string, Uint8Array>()
@@ -80,15 +80,12 @@ export class OsHost implements Host {
     const log = openSync(path, 'a', 0o600)
     const { size } = fstatSync(log)
     const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG, NEPTUNE_NODE_OPTIONS } = process.env
-    const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
     const options = NEPTUNE_NODE_OPTIONS ? NEPTUNE_NODE_OPTIONS.split(' ') : []
     const boot = JSON.stringify({ run, token, parent: process.pid })
-    // The string extractor costs a fifth of an image's start and our strings are short.
-    const plain = { MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true' }
-    const env = { PATH, NEPTUNE_LOG, ...plain, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
+    const env = { PATH, NEPTUNE_LOG, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
     try {
-      const child = spawn(process.execPath, [...heap, ...options, bundle(image)], {
+      const child = spawn(process.execPath, [...heapFlags(heapBytes), ...options, bundle(image)], {
         env,
         stdio: [...stdio],
         cwd: run,

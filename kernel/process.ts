@@ -72,7 +72,8 @@ export class Process {
   readonly accusers = new Set<string>()
   readonly pace: Pace
   pid = 0
-  state: 'starting' | 'running' | 'dead' = 'starting'
+  /** Suspended: it has said hello, and is told who it is when its first thread is resumed. */
+  state: 'starting' | 'suspended' | 'running' | 'dead' = 'starting'
   /** Where its fast path listens. */
   address = ''
   arena?: Capability
@@ -84,6 +85,8 @@ export class Process {
   /** Stopped by the kernel for a while: it used more than its share of the processor. */
   held = false
   onLost?: () => void
+  /** Its first thread begins to run. */
+  onBegin?: () => void
   private readonly send: (message: Buffer) => void
   private readonly questions = new Map<number, Question>()
   private sequence = 0
@@ -156,8 +159,12 @@ export class Process {
   owing(): number {
     let most = 0
     for (const question of this.questions.values())
-      if (CONFIRMED_AT_ONCE.has(question.op)) most = Math.max(most, ++question.ticks)
+      if (this.owesAtOnce(question.op)) most = Math.max(most, ++question.ticks)
     return most
+  }
+  /** The root task gives memory back when the IOs that name it have ended. */
+  private owesAtOnce(op: number): boolean {
+    return CONFIRMED_AT_ONCE.has(op) || (op === ASK.unmapMemory && this.init.kind !== 'root')
   }
   died(): void {
     this.state = 'dead'

@@ -126,6 +126,7 @@ export class Tcb implements KernelObject {
     this.faulted = false
     if (!this.started && this.number !== 0) void this.order('start', [this.entry, this.arguments, this.priority])
     else if (this.started) void this.order('resume')
+    else this.process?.onBegin?.()
     this.started = true
   }
   async suspend(): Promise<void> {

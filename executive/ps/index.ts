@@ -2,6 +2,7 @@
  * The process manager: makes processes of the manifest's images, ends them, and settles what a death leaves behind.
  *
  *   create(request)     spawns through the kernel; the child's only capability of ours is our endpoint, badged with its id
+ *   resume(p)           one that was made suspended begins
  *   terminate(p, s)     asks the kernel to stop it; the end itself arrives as a death report
  *   died(report)        handles closed, waiters woken, and a driver's IRPs handed to Io
  */
@@ -21,6 +22,8 @@ export interface CreateProcess {
   readonly name?: string
   readonly commandLine?: string
   readonly currentDirectory?: string
+  /** It waits for resume(). */
+  readonly suspended?: boolean
 }
 
 export class ProcessManager {
@@ -62,6 +65,7 @@ export class ProcessManager {
         birth: request.birth,
         caps: { executive: { from: this.endpoint, badge: process.pid, rights: ['write', 'grantReply'] } },
         arenaBytes: image.arena ?? 0,
+        suspended: request.suspended ?? false,
         config: request.config ?? {},
       })
     } catch (error) {
@@ -77,13 +81,20 @@ export class ProcessManager {
     return process
   }
 
+  async resume(process: Process): Promise<void> {
+    if (process.handles.closed) throw new StatusError('STATUS_PROCESS_IS_TERMINATING', process.name)
+    await this.ofKernel(process, (name) => this.ex.root.resume(name))
+  }
   async terminate(process: Process, status: NTSTATUS): Promise<void> {
     if (process.signalled) return
     process.exitStatus = status
+    await this.ofKernel(process, (name) => this.ex.root.kill(name))
+  }
+  private async ofKernel({ name }: Process, ask: (name: string) => Promise<void>): Promise<void> {
     try {
-      await this.ex.root.kill(process.name)
+      await ask(name)
     } catch (error) {
-      // The kernel knows no such process any more: its death report is on the way, and says what this asked for.
+      // The kernel knows no such process any more: its death report is on the way, and says what there is to say.
       if (!(error instanceof Sel4Error)) throw error
     }
   }

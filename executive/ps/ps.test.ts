@@ -95,6 +95,26 @@ describe('processes', () => {
     expect(await statusOf(() => ex.ps.byBadge(child.pid))).to.equal('STATUS_INVALID_CID')
     await env.advance(0)
   })
+  it('made suspended begin when they are resumed, by who may', async () => {
+    const { root, services, caller } = await setup()
+    const create = { ImagePathName: 'ntcmd', CommandLine: '', CurrentDirectory: '' }
+    const made = (ProcessDesiredAccess: number, ThreadFlags: number) =>
+      services.NtCreateUserProcess({ ...create, ProcessDesiredAccess, ThreadFlags }, caller)
+    expect(await statusOf(() => made(0x800, 2))).to.equal('STATUS_INVALID_PARAMETER')
+    const { ProcessHandle } = await made(0x800, 1)
+    expect(root.spawned.at(-1)?.suspended).to.equal(true)
+    await services.NtResumeProcess({ ProcessHandle }, caller)
+    expect(root.resumed).to.deep.equal(['ntcmd'])
+    root.die('ntcmd')
+    expect(await statusOf(() => services.NtResumeProcess({ ProcessHandle }, caller))).to.equal(
+      'STATUS_PROCESS_IS_TERMINATING',
+    )
+    const other = await made(0x1, 0)
+    expect(root.spawned.at(-1)?.suspended).to.equal(false)
+    expect(await statusOf(() => services.NtResumeProcess({ ProcessHandle: other.ProcessHandle }, caller))).to.equal(
+      'STATUS_ACCESS_DENIED',
+    )
+  })
   it('that the kernel has no room for are refused with their status', async () => {
     const { ex, root } = await setup()
     root.spawn = async () => {

@@ -9,10 +9,13 @@ import { Process } from './process.ts'
 type Services = Handlers<typeof SystemServices, Caller>
 type PsServices = Pick<
   Services,
-  'NtCreateUserProcess' | 'NtOpenProcess' | 'NtTerminateProcess' | 'NtQueryInformationProcess'
+  'NtCreateUserProcess' | 'NtResumeProcess' | 'NtOpenProcess' | 'NtTerminateProcess' | 'NtQueryInformationProcess'
 >
 
 const PROCESS_TERMINATE = 0x1
+const PROCESS_SUSPEND_RESUME = 0x800
+/** THREAD_CREATE_FLAGS_CREATE_SUSPENDED. */
+const CREATE_SUSPENDED = 0x1
 const CURRENT_PROCESS = 0xffffffff
 const ProcessBasicInformation = 0
 /** Ours: current directory, NUL, command line, in UTF-8; only of the caller itself. */
@@ -34,18 +37,25 @@ export function psServices(ex: Executive): PsServices {
     return handle === 0 || handle === CURRENT_PROCESS ? process : ob.fromHandle(process, handle, Process, access)
   }
   return {
-    async NtCreateUserProcess({ ProcessDesiredAccess, ImagePathName, CommandLine, CurrentDirectory }, caller) {
+    async NtCreateUserProcess(request, caller) {
+      const { ProcessDesiredAccess, ThreadFlags = 0, ImagePathName, CommandLine, CurrentDirectory } = request
+      if (ThreadFlags & ~CREATE_SUSPENDED) throw new StatusError('STATUS_INVALID_PARAMETER')
       const created = await ps.create({
         image: imageOf(ImagePathName),
         kind: 'program',
         birth: 'fresh',
         commandLine: CommandLine,
         currentDirectory: CurrentDirectory,
+        suspended: (ThreadFlags & CREATE_SUSPENDED) !== 0,
       })
       return {
         ProcessHandle: ob.createHandle(ps.byBadge(caller.badge), created, ProcessDesiredAccess),
         ClientId: { UniqueProcess: created.pid, UniqueThread: created.pid },
       }
+    },
+    async NtResumeProcess({ ProcessHandle }, caller) {
+      await ps.resume(target(caller, ProcessHandle, PROCESS_SUSPEND_RESUME))
+      return {}
     },
     NtOpenProcess: ({ DesiredAccess, ClientId }, caller) => ({
       ProcessHandle: ob.createHandle(ps.byBadge(caller.badge), ps.byBadge(ClientId.UniqueProcess), DesiredAccess),

@@ -255,9 +255,10 @@ export const SystemServices = INTERFACE('SystemServices', {
   },
   // ------------------------------------------------------------ Ps
   NtCreateUserProcess: {
-    doc: 'Starts a native program by its image name in the manifest (\\SystemRoot\\ntcmd.exe and ntcmd are the same).',
+    doc: 'Starts a native program by its image name in the manifest (\\SystemRoot\\ntcmd.exe and ntcmd are the same). ThreadFlags 1 (CREATE_SUSPENDED): it is loaded, and begins with NtResumeProcess.',
     in: {
       ProcessDesiredAccess: ACCESS_MASK,
+      ThreadFlags: OPTIONAL(ULONG),
       ImagePathName: STRING(256),
       CommandLine: STRING(1024),
       CurrentDirectory: STRING(PATH_MAX),
@@ -269,6 +270,13 @@ export const SystemServices = INTERFACE('SystemServices', {
       'STATUS_IMAGE_ALREADY_LOADED',
       'STATUS_INVALID_PARAMETER',
     ],
+    onServerDeath: gone,
+  },
+  NtResumeProcess: {
+    doc: 'Lets a process begin that was made suspended; one that runs runs on.',
+    in: { ProcessHandle: HANDLE },
+    out: {},
+    errors: handleErrors,
     onServerDeath: gone,
   },
   NtOpenProcess: {

@@ -232,6 +232,8 @@ export interface SpawnRequest {
   readonly arenaBytes: number
   /** The caller is given capabilities to the child's thread, CSpace and VSpace. */
   readonly control?: boolean
+  /** It is made and its image loaded; its first thread runs when it is resumed. */
+  readonly suspended?: boolean
   readonly config: Readonly<Record<string, unknown>>
 }
 export interface Child {
@@ -257,6 +259,8 @@ export interface RootTask {
   grant(child: string, from: CPtr, options?: { badge?: number; rights?: readonly Sel4Right[] }): Promise<CPtr>
   /** CNode_Revoke on a capability of the caller: when it resolves no descendant works any more, anywhere. */
   revoke(cap: CPtr): Promise<void>
+  /** TCB_Resume of the first thread of a process that was spawned suspended; of another, nothing. */
+  resume(name: string): Promise<void>
   /** Stops a process and reclaims all it had; a death report follows. */
   kill(name: string): Promise<void>
   /** Called for every death of a spawned process, after its sessions are closed, its DMA is off and its frames reclaimed. */
@@ -289,6 +293,8 @@ export interface RootTask {
   resetDevice(device: string): Promise<void>
   /** The manifest as the kernel checked it: images, their sections for NT (opaque to the kernel), the devices. */
   readonly manifest: ManifestView
+  /** Processors that processes share. [seL4_BootInfo] numNodes */
+  readonly numNodes: number
   /** The end: everything is stopped in order and the launcher ends with this code. */
   shutdown(code: number, reason: string): Promise<never>
   /** What `ps` shows: name, pid, generation, state of each process. */

@@ -68,7 +68,7 @@ function build(around: Surroundings, runtime: Runtime, boot: BootInfo): Environm
     log: around.logFor(boot.name),
     copied: { bytes: 0, calls: 0 },
     exit: (code, epitaph) => around.exit(code, epitaph, runtime),
-    ...(boot.manifest && { root: new KernelRootTask(runtime, boot.manifest) }),
+    ...(boot.manifest && { root: new KernelRootTask(runtime, boot.manifest, boot.numNodes) }),
     ...(boot.machine && { machine: new DeviceMachine(runtime, boot.machine) }),
   }
 }

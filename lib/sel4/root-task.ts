@@ -32,14 +32,16 @@ export function mapMemory(transport: ProcessTransport, extent: MemoryExtent): Me
 
 export class KernelRootTask implements RootTask {
   readonly manifest: ManifestView
+  readonly numNodes: number
   private readonly runtime: Runtime
   private readonly handlers: ((report: DeathReport) => void)[] = []
   private readonly powerButton: (() => void)[] = []
   private readonly users: ((memory: Range) => Promise<void>)[] = []
 
-  constructor(runtime: Runtime, manifest: ManifestView) {
+  constructor(runtime: Runtime, manifest: ManifestView, numNodes = 1) {
     this.runtime = runtime
     this.manifest = manifest
+    this.numNodes = numNodes
     runtime.whenAsked(ASK.death, (body) => {
       for (const handler of this.handlers) handler(body as DeathReport)
     })
@@ -73,6 +75,9 @@ export class KernelRootTask implements RootTask {
   }
   async revoke(cap: CPtr): Promise<void> {
     await this.runtime.invoke(OP.revoke, [cap])
+  }
+  async resume(name: string): Promise<void> {
+    await this.runtime.invoke(OP.resume, [name])
   }
   async kill(name: string): Promise<void> {
     await this.runtime.invoke(OP.kill, [name])

@@ -149,6 +149,7 @@ export class Simulator {
 }
 
 class SimHost implements Host {
+  readonly numNodes = 2
   private readonly sim: Simulator
   private nextPid = 100
 

@@ -56,7 +56,9 @@ export interface BootInfo {
   readonly caps: CapNames
   readonly config: Readonly<Record<string, unknown>>
   readonly arena?: MemoryExtent
+  /** The root task's. */
   readonly manifest?: ManifestView
+  readonly numNodes?: number
   readonly machine?: MachineInfo
   readonly tracing?: boolean
 }

@@ -98,6 +98,7 @@ export const OP = {
   shutdown: 34,
   processes: 35,
   watchDeaths: 36,
+  resume: 37,
   /** System calls of a thread that meet in the kernel: Send, NBSend, Call, Recv, NBRecv, Reply, Wait, Poll, Yield. */
   send: 40,
   receive: 41,

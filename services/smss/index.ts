@@ -12,6 +12,7 @@ const IOCTL_MOUNTMGR_AUTO_DL_ASSIGNMENTS = 0x6dc014
 const SHELL = '\\SystemRoot\\ntcmd.exe'
 /** A shell that dies this often is broken, not unlucky. */
 const SHELL_STARTS_MAX = 10
+const CREATE_SUSPENDED = 1
 const POWER_OFF = 2
 const EVERYTHING = 0x1fffff
 
@@ -53,36 +54,47 @@ async function mountDrives({ nt, print }: NativeProcess): Promise<void> {
   }
 }
 
+/** A shell in memory; it begins when it is resumed. */
+async function loadShell({ nt }: NativeProcess): Promise<number> {
+  const { ProcessHandle } = await nt.NtCreateUserProcess({
+    ProcessDesiredAccess: EVERYTHING,
+    ThreadFlags: CREATE_SUSPENDED,
+    ImagePathName: SHELL,
+    CommandLine: 'ntcmd',
+    CurrentDirectory: 'C:\\',
+  })
+  return ProcessHandle
+}
+async function exitStatus({ nt }: NativeProcess, ProcessHandle: number): Promise<number> {
+  await nt.NtWaitForSingleObject({ Handle: ProcessHandle, Alertable: false })
+  const { ProcessInformation } = await nt.NtQueryInformationProcess({
+    ProcessHandle,
+    ProcessInformationClass: 0,
+    ProcessInformationLength: 0x30,
+  })
+  await nt.NtClose({ Handle: ProcessHandle })
+  return new DataView(ProcessInformation.buffer, ProcessInformation.byteOffset).getUint32(0, true)
+}
 /** The shell's exit status; a shell that was killed comes back. */
-async function runShell({ nt, print }: NativeProcess): Promise<number> {
+async function runShell(process: NativeProcess, first: Promise<number>): Promise<number> {
   for (let starts = 0; starts < SHELL_STARTS_MAX; starts++) {
-    const { ProcessHandle } = await nt.NtCreateUserProcess({
-      ProcessDesiredAccess: EVERYTHING,
-      ImagePathName: SHELL,
-      CommandLine: 'ntcmd',
-      CurrentDirectory: 'C:\\',
-    })
-    await nt.NtWaitForSingleObject({ Handle: ProcessHandle, Alertable: false })
-    const { ProcessInformation } = await nt.NtQueryInformationProcess({
-      ProcessHandle,
-      ProcessInformationClass: 0,
-      ProcessInformationLength: 0x30,
-    })
-    await nt.NtClose({ Handle: ProcessHandle })
-    const status = new DataView(ProcessInformation.buffer, ProcessInformation.byteOffset).getUint32(0, true)
+    const ProcessHandle = await (starts === 0 ? first : loadShell(process))
+    await process.nt.NtResumeProcess({ ProcessHandle })
+    const status = await exitStatus(process, ProcessHandle)
     if (status !== NT_STATUS.STATUS_PROCESS_IS_TERMINATING) return status
-    await print('\nThe shell ended unexpectedly; starting it again.\n')
+    await process.print('\nThe shell ended unexpectedly; starting it again.\n')
   }
   return NT_STATUS.STATUS_UNSUCCESSFUL
 }
 
 export const main = nativeMain(async (process) => {
   await process.print('Neptune OS Session Manager\n')
+  const shell = loadShell(process)
   await startDevices(process)
   await loadDriver(process, 'fatfs')
   await loadDriver(process, 'mountmgr')
   await mountDrives(process)
-  const status = await runShell(process)
+  const status = await runShell(process, shell)
   await process.nt.NtShutdownSystem({ Action: POWER_OFF, ExitStatus: NT_SUCCESS(status) && status === 0 ? 0 : 1 })
   return status
 })

@@ -9,7 +9,9 @@ export class FakeRoot implements RootTask {
   readonly revoked: CPtr[] = []
   readonly dma = new Map<string, { physicalAddress: number; length: number; access: string }[]>()
   readonly resets: string[] = []
+  readonly resumed: string[] = []
   readonly manifest: ManifestView
+  readonly numNodes = 1
   ended?: { code: number; reason: string }
   private readonly sel4: FakeSel4
   private readonly handlers: ((report: DeathReport) => void)[] = []
@@ -46,6 +48,9 @@ export class FakeRoot implements RootTask {
   die(name: string, cause: DeathReport['cause'] = 'signal', detail = 'SIGKILL', epitaph?: string): void {
     const report = { name, generation: this.living.get(name) ?? 1, cause, detail, epitaph }
     for (const handler of this.handlers) handler(report)
+  }
+  async resume(name: string): Promise<void> {
+    this.resumed.push(name)
   }
   async kill(name: string): Promise<void> {
     this.die(name)
