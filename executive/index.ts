@@ -58,8 +58,9 @@ async function run(env: Environment, look?: (ex: Executive) => void): Promise<vo
     }),
     SERVE(WdmServices, ex.io.wdmHandlers()),
   ])
+  const session = ex.ps.create({ image: 'smss', kind: 'program', birth: 'fresh' })
   ex.io.loadBootDrivers()
-  const sessionManager = await ex.ps.create({ image: 'smss', kind: 'program', birth: 'fresh' })
+  const sessionManager = await session
   // Nobody would start a shell any more. When it ended because the system is stopping, this joins that.
   sessionManager.onSignal(() => void ex.power.shutDown(1, 'the session manager (smss) ended'))
   await served

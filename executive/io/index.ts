@@ -68,9 +68,16 @@ export class IoManager {
   loadDriver(service: string): Promise<DriverObject> {
     return this.driverTable.load(service)
   }
-  /** As a boot loader does: they start beside each other. One that fails is met again by whoever needs it. */
+  /**
+   * As a boot loader does: beside each other, but not more at a time than keep the processors busy, so that the first ones
+   * work while others load. One that is needed earlier is loaded then; one that fails is met again by whoever needs it.
+   */
   loadBootDrivers(): void {
-    for (const service of this.services.bootDrivers()) void this.loadDriver(service).catch(refusedLater)
+    const services = this.services.bootDrivers().values()
+    const loader = async () => {
+      for (const service of services) await this.loadDriver(service).catch(refusedLater)
+    }
+    for (let i = 0; i <= this.ex.root.numNodes; i++) void loader()
   }
   driverDied(driver: DriverObject, report: DeathReport): Promise<void> {
     return this.recovery.died(driver, report)

@@ -140,7 +140,7 @@ export class PlugAndPlay {
     if (node.state === 'DeviceNodeResourcesAssigned' && !(await steps.start(node))) return
     if (!node.started) return
     await this.relations.enumerate(node)
-    for (const child of [...node.children]) await this.walk(child)
+    await Promise.all(node.children.map((child) => this.walk(child)))
   }
 
   // ---------------------------------------------------------------- death
