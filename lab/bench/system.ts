@@ -31,6 +31,7 @@ export async function bootForBench(): Promise<BenchSystem> {
   const image = path.join(folder, 'disk.img')
   makeDiskImage(image, { tree: welcomeTree() })
   const run = fs.mkdtempSync(path.join(memoryRoot(), 'neptune-bench-'))
+  const prompt = appearance(run, 'prompt')
   const began = performance.now()
   const child = spawn(
     process.execPath,
@@ -39,9 +40,7 @@ export async function bootForBench(): Promise<BenchSystem> {
   )
   const output = new Output(child)
   try {
-    // The line's echo is the proof of a prompt: it is typed only then.
-    child.stdin?.write('pwd\n')
-    await output.until(/>pwd/, PATIENCE_MS)
+    await Promise.race([prompt, output.until(NEVER, PATIENCE_MS)])
   } catch (error) {
     await end(child, [folder, run])
     throw error
@@ -65,6 +64,18 @@ export async function bootForBench(): Promise<BenchSystem> {
     end: () => end(child, [folder, run]),
   }
 }
+/** Of a file in a folder that is there. */
+function appearance(folder: string, file: string): Promise<void> {
+  return new Promise((resolve) => {
+    const watcher = fs.watch(folder, { persistent: false }, (_event, name) => {
+      if (name !== file) return
+      watcher.close()
+      resolve()
+    })
+  })
+}
+/** What no system prints: waiting for it ends when the system does. */
+const NEVER = /(?!)/
 interface Process {
   readonly name: string
   readonly pid: number

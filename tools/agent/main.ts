@@ -12,7 +12,7 @@ import fs from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { heapIsFull, LAST_WORDS_BYTES, tellsOfHeap } from '../../kernel/last-words.ts'
+import { heapFlags, heapIsFull, LAST_WORDS_BYTES, tellsOfHeap } from '../../kernel/heap.ts'
 
 /** The kernel's container may start after this one. */
 const RETRY_MS = 100
@@ -23,7 +23,6 @@ const STALE_MS = 20_000
 const AGAIN = 75
 /** The kernel stops the whole system well within this time when it was asked to stop as well. */
 const LEAVE_PATIENCE_MS = 15_000
-const MIB = 1 << 20
 /** USER_HZ on Linux: utime and stime of /proc/PID/stat are in 10 ms. */
 const MS_PER_JIFFY = 10
 const PAGE_KB = 4
@@ -115,11 +114,10 @@ class Agent {
     }
   }
   private start({ life, image, token, terminal, heapBytes }: SpawnOrder): void {
-    const heap = heapBytes ? [`--max-old-space-size=${Math.ceil(heapBytes / MIB)}`] : []
     const bundle = path.join(__dirname, `${path.basename(image)}.js`)
     const boot = JSON.stringify({ run: this.run, token, parent: process.pid })
     const log = terminal ? this.log() : undefined
-    const child = spawn(process.execPath, [...heap, bundle], {
+    const child = spawn(process.execPath, [...heapFlags(heapBytes), bundle], {
       stdio: log ? ['inherit', 'inherit', log.file] : ['ignore', 'inherit', 'pipe'],
       env: { ...process.env, NEPTUNE_BOOT: boot },
     })

@@ -17,7 +17,7 @@
  * The flags of the heap's size did their work when the heap was made, and change no compiled code; but V8 refuses what was
  * compiled without them, Node's own modules included, which are the most of a start. So they are taken back, first of all.
  */
-const heapFlags = process.execArgv.filter((flag) => /^--max-(old|semi)-space-size=/.test(flag))
+const heapFlags = process.execArgv.filter((flag) => /^--(max-old|min-semi)-space-size=/.test(flag))
 if (heapFlags.length > 0) {
   const { setFlagsFromString } = setter()
   for (const flag of heapFlags) setFlagsFromString(flag.replace(/\d+$/, '0'))

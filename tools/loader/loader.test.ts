@@ -58,7 +58,7 @@ describe('image loader', function () {
   })
   it('gives V8 what was compiled, whatever the size of its heap', () => {
     expect(accepts()).equal(true)
-    expect(accepts('--max-old-space-size=96', '--max-semi-space-size=2')).equal(true)
+    expect(accepts('--max-old-space-size=96', '--min-semi-space-size=4')).equal(true)
   })
   it('leaves the heap as small as the flag says', () => {
     const limit = "console.log(require('v8').getHeapStatistics().heap_size_limit)"

@@ -11,6 +11,7 @@ import path from 'node:path'
 import type { Environment, Main } from '#sel4/api'
 import { callControl } from '../control.ts'
 import { Monitor } from './monitor.ts'
+import { isAtPrompt } from './prompt.ts'
 import { ALL_TYPED, LATE, runScript } from './script.ts'
 import { runTerminal } from './terminal.ts'
 import { Typist } from './typist.ts'
@@ -25,6 +26,7 @@ export const main: Main = async (env) => {
   const config = env.config as Config
   const monitor = new Monitor(env, capability(env, config.cables?.monitor ?? 'monitor'))
   const typist = new Typist(env, capability(env, config.cables?.keyboard ?? 'keyboard'))
+  announcePrompt(config, monitor)
   const say = (sentence: string) => process.stderr.write(`neptune: ${sentence}\n`)
   // The machine is switched off: what is on the screen is printed, the terminal put back.
   process.removeAllListeners('SIGTERM')
@@ -39,6 +41,16 @@ function capability(env: Environment, name: string): number {
   const found = env.caps[name]
   if (found === undefined) throw new Error(`the manifest gives the front panel no cable named ${name}`)
   return found
+}
+
+/** The file `prompt` beside the control socket: who starts systems from outside waits for it. */
+function announcePrompt({ control }: Config, monitor: Monitor): void {
+  if (!control) return
+  const stop = monitor.onFrame(({ screen }) => {
+    if (!isAtPrompt(screen)) return
+    stop()
+    fs.writeFileSync(path.join(path.dirname(control), 'prompt'), '', { mode: 0o600 })
+  })
 }
 
 async function script(config: Config, monitor: Monitor, typist: Typist, say: (s: string) => void) {
