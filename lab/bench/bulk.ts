@@ -2,11 +2,15 @@
  * Bulk: a MiB handed over by naming its pages, beside the same bytes inside messages; and program-visible memory through the
  * accessor that faults as an MMU would, beside raw views.
  *
- *   handover-1m       both sides have the pages mapped; the receiver reads a byte of each
+ *   handover-1m       a stream: as many under way as the arena has MiB, each its own; time for one
+ *   handover-alone    one at a time, from the sender's send until the receiver has read a byte of each page, by the host's
+ *                     clock, which both read; the answer that tells it comes after and is not of it
+ *   handover-call     one at a time, until the answer is there: what a call takes that carries nothing
  *   accessor-bulk     MiB a second, load and store in turn, of 64 KiB runs of a large page
  *   accessor-4k       the same of small pages, each mapped on its own
  *   accessor-single   one byte: what a fault check costs
  */
+import type { Handed, Handover } from '../caller/handover.ts'
 import type { Say } from './index.ts'
 import { type Pair, startPair } from './pair.ts'
 import { alternate, type Block, type Row, row } from './ratio.ts'
@@ -14,19 +18,36 @@ import { alternate, type Block, type Row, row } from './ratio.ts'
 const MIB = 1 << 20
 const RUN_BYTES = 64 * 1024
 const WARM_UP = 50
+/** MiB of lab-caller's arena. */
+const STREAM = 8
+/** Of messages, some 10 ms. */
+const HANDOVERS = 10
+/** A block of namings is to be as long as one of messages: short ones would meet a machine that has just been asleep. */
+const QUICKER = 10
 
 export async function benchBulk(say: Say): Promise<readonly Row[]> {
   const pair = await startPair({ slowpath: false }, say)
   try {
-    return [await handover(pair), await bulk(pair, 'large'), await bulk(pair, 'small'), await single(pair)]
+    return [
+      await handover(pair, 'handover-1m', 'each', STREAM),
+      await handover(pair, 'handover-alone', 'oneWay', 1),
+      await handover(pair, 'handover-call', 'each', 1),
+      await bulk(pair, 'large'),
+      await bulk(pair, 'small'),
+      await single(pair),
+    ]
   } finally {
     await pair.end()
   }
 }
-async function handover(pair: Pair): Promise<Row> {
-  const value = pair.block({ work: 'pages', bytes: MIB })
-  const baseline = pair.block({ work: 'messages', bytes: MIB })
-  return compare('handover-1m', 'us', value, baseline, 10)
+function handover(pair: Pair, name: string, figure: keyof Handed, outstanding: number): Promise<Row> {
+  const by =
+    (how: Handover['how'], times: number): Block =>
+    async (operations) => {
+      const request: Handover = { how, bytes: MIB, operations: operations * times, outstanding }
+      return (await pair.ask<Handed>({ work: 'handover', ...request }))[figure]
+    }
+  return compare(name, 'us', by('pages', QUICKER), by('messages', 1), HANDOVERS * outstanding)
 }
 /** Loads and stores cost differently: a block has as many of both. */
 const both =

@@ -15,14 +15,14 @@ export interface Pair extends LabSystem {
   /** A block of `operations`, by its value. */
   block(request: object): Block
 }
-/** Room for ten thousand descendants, and for a MiB in pages beside its tables. */
+/** Room for ten thousand descendants, for large and small pages, and for the arena that is handed over. */
 const manifest = (socket: string) => ({
   machine: 'pc',
-  banks: { lab: { bytes: '16 MiB' } },
+  banks: { lab: { bytes: '24 MiB' } },
   devices: {},
   cables: {},
   root: { image: 'lab-echo', banks: ['lab'], config: { socket } },
-  images: { 'lab-caller': { image: 'lab-caller', arena: '2 MiB', bank: 'lab' } },
+  images: { 'lab-caller': { image: 'lab-caller', arena: '8 MiB', bank: 'lab' } },
 })
 
 export async function startPair({ slowpath }: { slowpath: boolean }, say: Say): Promise<Pair> {

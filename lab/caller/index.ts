@@ -8,12 +8,9 @@
 import net from 'node:net'
 import readline from 'node:readline'
 import type { Environment, Main } from '#sel4/api'
-
-/** lab-echo's. */
-const LABEL = { echo: 0, pages: 1, pageBytes: 2, accessor: 3, grow: 4, cut: 5 } as const
-const PAGE = 4096
-/** Pages in one message at most: MESSAGE_MAX of lib/sel4/wire.ts is made for as many IO packets. */
-const BATCH = 128
+import { LABEL } from '../echo/labels.ts'
+import { type Handover, handOver } from './handover.ts'
+import { atOnce, type Turn, timed } from './turns.ts'
 
 interface Request {
   readonly work: keyof typeof WORK
@@ -24,18 +21,11 @@ interface Request {
   readonly how?: string
   readonly pages?: string
 }
-type Turn = () => Promise<unknown>
 type Work = (env: Environment, request: Request) => Promise<object>
 
-/** Microseconds for each of so many turns, one after the other. */
-async function timed({ clock }: Environment, operations: number, turn: Turn): Promise<number> {
-  const began = clock.now()
-  for (let i = 0; i < operations; i++) await turn()
-  return ((clock.now() - began) * 1000) / operations
-}
 const turns =
   (makeTurn: (env: Environment, request: Request) => Turn): Work =>
-  async (env, request) => ({ value: await timed(env, request.operations, makeTurn(env, request)) })
+  async (env, request) => ({ value: await timed(env.clock, request.operations, makeTurn(env, request)) })
 
 function calling({ sel4, caps }: Environment, { bytes }: Request): Turn {
   const payload = new Uint8Array(bytes).fill(0x5a)
@@ -46,26 +36,8 @@ async function window(env: Environment, request: Request): Promise<object> {
   const { operations, outstanding = 1 } = request
   const turn = calling(env, request)
   const began = env.clock.now()
-  let left = operations
-  const one = async () => {
-    while (left-- > 0) await turn()
-  }
-  await Promise.all(Array.from({ length: outstanding }, one))
+  await atOnce(outstanding, operations, turn)
   return { value: (operations / (env.clock.now() - began)) * 1000 }
-}
-function namingPages({ sel4, caps, arena }: Environment, { bytes }: Request): Turn {
-  if (!arena || arena.length < bytes) throw new Error('lab-caller has no arena for that')
-  return () => sel4.call(caps.echo, LABEL.pages, [0, bytes / PAGE])
-}
-/** As a batch of IO packets carries them: each with a page inline. */
-function insideMessages({ sel4, caps, arena }: Environment, { bytes }: Request): Turn {
-  const page = (number: number) => arena?.bytes.subarray(number * PAGE, (number + 1) * PAGE)
-  const batches = Array.from({ length: bytes / PAGE / BATCH }, (_, batch) =>
-    Array.from({ length: BATCH }, (_one, i) => page(batch * BATCH + i)),
-  )
-  return async () => {
-    for (const batch of batches) await sel4.call(caps.echo, LABEL.pageBytes, batch)
-  }
 }
 async function accessor({ sel4, caps }: Environment, { how, pages, bytes, operations }: Request): Promise<object> {
   return { value: (await sel4.call(caps.echo, LABEL.accessor, { how, pages, bytes, operations })).body }
@@ -106,8 +78,7 @@ async function latencies(
 const WORK = {
   call: turns(calling),
   window,
-  pages: turns(namingPages),
-  messages: turns(insideMessages),
+  handover: (env, request) => handOver(env, request as unknown as Handover),
   accessor,
   revoke,
   /** A request to the kernel that does nothing. */

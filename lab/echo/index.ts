@@ -10,13 +10,12 @@
  */
 import type { Environment, Main } from '#sel4/api'
 import { Accessor, type Job } from './accessor.ts'
+import { type HasRead, LABEL, monotonic } from './labels.ts'
 import { Tree } from './tree.ts'
 
-/** The caller and this agree on them; the caller's copy is in lab/caller/index.ts. */
-const LABEL = { echo: 0, pages: 1, pageBytes: 2, accessor: 3, grow: 4, cut: 5 } as const
 const PAGE = 4096
-/** As much as is handed over at once, a large page of it. */
-const ARENA_BYTES = 2 << 20
+/** As much as is handed over at once. */
+const ARENA_BYTES = 8 << 20
 
 type Answer = (body: unknown) => unknown
 function answers(env: Environment, shared: Uint8Array): Readonly<Record<number, Answer>> {
@@ -24,18 +23,19 @@ function answers(env: Environment, shared: Uint8Array): Readonly<Record<number, 
   const tree = new Tree(env)
   return {
     [LABEL.pages]: (body) => onePerPage(shared, body as [number, number]),
-    [LABEL.pageBytes]: (body) => (body as Uint8Array[]).reduce((sum, page) => sum + page[0], 0),
+    [LABEL.pageBytes]: (body) => hasRead((body as Uint8Array[]).reduce((sum, page) => sum + page[0], 0)),
     [LABEL.accessor]: (body) => accessor.run(body as Job),
     [LABEL.grow]: (body) => tree.grow(body as number),
     [LABEL.cut]: () => tree.cut(),
   }
 }
 /** A run of pages: its first page and how many there are, as an MDL names them. */
-function onePerPage(bytes: Uint8Array, [first, count]: readonly [number, number]): number {
+function onePerPage(bytes: Uint8Array, [first, count]: readonly [number, number]): HasRead {
   let sum = 0
   for (let page = first; page < first + count; page++) sum += bytes[page * PAGE]
-  return sum
+  return hasRead(sum)
 }
+const hasRead = (sum: number): HasRead => [sum, monotonic()]
 
 export const main: Main = async (env) => {
   const { sel4, root, config } = env
