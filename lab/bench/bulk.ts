@@ -17,7 +17,7 @@ import { alternate, type Block, type Row, row } from './ratio.ts'
 
 const MIB = 1 << 20
 const RUN_BYTES = 64 * 1024
-const WARM_UP = 50
+const WARM_UP = 5
 /** MiB of lab-caller's arena. */
 const STREAM = 8
 /** Of messages, some 10 ms. */
@@ -74,6 +74,5 @@ const bulk = (pair: Pair, pages: 'large' | 'small') =>
 const single = (pair: Pair) => compare('accessor-single', 'us', both(pair, 1, ''), both(pair, 1, 'raw-'), 200)
 
 async function compare(name: string, unit: string, value: Block, baseline: Block, operations: number): Promise<Row> {
-  for (const warm of [value, baseline]) await warm(WARM_UP)
-  return row(name, unit, await alternate({ value, baseline, operations }))
+  return row(name, unit, await alternate({ value, baseline, operations, warmUp: WARM_UP }))
 }

@@ -18,6 +18,13 @@ describe('lab: ratio', () => {
     await alternate({ value: block('v'), baseline: block('b'), blocks: 3, operations: 7 })
     expect(order).deep.equal(['v7', 'b7', 'b7', 'v7', 'v7', 'b7'])
   })
+  it('warms up in blocks as those that count, and does not count them', async () => {
+    const asked: number[] = []
+    const cold = async (operations: number) => (asked.push(operations) > 2 ? 1 : 1000)
+    const { value } = await alternate({ value: cold, baseline: async () => 1, warmUp: 2, blocks: 3, operations: 7 })
+    expect(value).equal(1)
+    expect(asked).deep.equal([7, 7, 7, 7, 7])
+  })
   it('rounds to four digits', () =>
     expect(row('x', 'us', { value: 12.34567, baseline: 10, ratio: 1.234567 })).deep.equal({
       case: 'x',

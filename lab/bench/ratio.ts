@@ -2,7 +2,7 @@
  * Ratios that a busy machine cannot fake: value and baseline are measured in alternating short blocks, each block of the
  * one is divided by its neighbours of the other, and the median of those quotients is the result.
  *
- *   alternate({ value, baseline, blocks, operations })   Row without its names; microseconds per operation
+ *   alternate({ value, baseline, warmUp, blocks, operations })   Row without its names; microseconds per operation
  *
  *   blocksAtScale(say)                                     how many, where a block is long
  *
@@ -34,17 +34,24 @@ export function blocksAtScale(say: (sentence: string) => void): number {
 export interface Alternation {
   readonly value: Block
   readonly baseline: Block
+  /**
+   * Blocks of each before those that count. As long as they: one long run would be compiled as a whole, with all it calls
+   * inside, and leave the calls of a fresh block uncompiled.
+   */
+  readonly warmUp?: number
   readonly blocks?: number
   readonly operations?: number
 }
 export async function alternate({
   value,
   baseline,
+  warmUp = 0,
   blocks = FEWEST_BLOCKS,
   operations = MOST_OPERATIONS,
 }: Alternation) {
   const values: number[] = []
   const baselines: number[] = []
+  for (let i = 0; i < warmUp; i++) for (const warm of [value, baseline]) await warm(operations)
   for (let i = 0; i < blocks; i++) {
     // Who goes first changes, so that neither always meets the colder cache.
     const [first, second] = i % 2 === 0 ? [value, baseline] : [baseline, value]
