@@ -27,6 +27,14 @@ async function pair(over: { lower?: Behaviour; upper?: Behaviour; notify?: numbe
   await world.io.loadDriver('upper')
   return { world, below: () => below }
 }
+/** The lower driver answers nothing by itself; `seen` is what it was given. */
+async function readUnderWay(notify = ANY) {
+  const seen: number[] = []
+  const { world } = await pair({ notify, lower: { request: (_, packet) => void seen.push(packet.Id) } })
+  const read = world.read('\\Device\\Low')
+  await world.settle()
+  return { world, seen, read }
+}
 const onlyAfterRestart =
   (act: (driver: FakeDriver, packet: Request) => void) => (driver: FakeDriver, packet: Request) => {
     if (driver.birth === 'restart') act(driver, packet)
@@ -65,13 +73,7 @@ describe('death of a driver', () => {
     expect(world.driver('lower').birth).to.equal('restart')
   })
   it('lets an end pass that the dead one did not want to hear of', async () => {
-    const seen: number[] = []
-    const { world } = await pair({
-      notify: NOTIFY.OnError,
-      lower: { request: (_, packet) => void seen.push(packet.Id) },
-    })
-    const read = world.read('\\Device\\Low')
-    await world.settle()
+    const { world, seen, read } = await readUnderWay(NOTIFY.OnError)
     await world.kill('upper')
     world.driver('lower').complete(seen[0], 0, 4096)
     expect(await read).to.include({ Status: 0, Information: 4096 })
@@ -79,13 +81,7 @@ describe('death of a driver', () => {
     expect(world.driver('upper').requests()).to.have.length(0)
   })
   it('begins again above when the end is one the dead one wanted to hear of', async () => {
-    const seen: number[] = []
-    const { world } = await pair({
-      notify: NOTIFY.OnError,
-      lower: { request: (_, packet) => void seen.push(packet.Id) },
-    })
-    const read = world.read('\\Device\\Low')
-    await world.settle()
+    const { world, seen, read } = await readUnderWay(NOTIFY.OnError)
     await world.kill('upper')
     await world.settle()
     world.driver('lower').complete(seen[0], NT_STATUS.STATUS_IO_DEVICE_ERROR)
@@ -95,10 +91,7 @@ describe('death of a driver', () => {
     expect(await read).to.include({ Status: 0, Information: 4096 })
   })
   it('lets what it forwarded end below, then begins again from its level', async () => {
-    const seen: number[] = []
-    const { world } = await pair({ lower: { request: (_, packet) => void seen.push(packet.Id) } })
-    const read = world.read('\\Device\\Low')
-    await world.settle()
+    const { world, seen, read } = await readUnderWay()
     await world.kill('upper')
     await world.settle()
     expect(world.driver('upper').requests()).to.have.length(0)

@@ -57,6 +57,15 @@ async function driver(major: Record<number, DRIVER_DISPATCH>, more?: (driver: DR
   return { executive, Device: executive.named('\\Device\\a').handle, lower: lower! }
 }
 
+/** Keeps what comes, for the test to complete. */
+const pendTo =
+  (pended: IRP[]): DRIVER_DISPATCH =>
+  (_device, irp) => {
+    IoMarkIrpPending(irp)
+    pended.push(irp)
+    return STATUS_PENDING
+  }
+
 describe('wdm: IRPs', () => {
   it('publishes devices when DriverEntry is done, and answers empty slots', async () => {
     const { executive, Device } = await driver({})
@@ -70,11 +79,7 @@ describe('wdm: IRPs', () => {
   it('completes with output, in order, one send for what one turn produced', async () => {
     const pended: IRP[] = []
     const { executive, Device } = await driver({
-      [IRP_MJ_READ]: (_device, irp) => {
-        IoMarkIrpPending(irp)
-        pended.push(irp)
-        return STATUS_PENDING
-      },
+      [IRP_MJ_READ]: pendTo(pended),
       [IRP_MJ_DEVICE_CONTROL]: (_device, irp) => {
         for (const read of pended.splice(0)) {
           IoSetOutput(read, Uint8Array.of(1, 2, 3))
@@ -94,11 +99,7 @@ describe('wdm: IRPs', () => {
   it('needs one message for a request it answers later: the answer parks the next pull', async () => {
     const pended: IRP[] = []
     const { executive, Device } = await driver({
-      [IRP_MJ_READ]: (_device, irp) => {
-        IoMarkIrpPending(irp)
-        pended.push(irp)
-        return STATUS_PENDING
-      },
+      [IRP_MJ_READ]: pendTo(pended),
     })
     const finish = async () => {
       completeIrp(pended.shift()!, STATUS_SUCCESS, 0)
