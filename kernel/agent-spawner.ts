@@ -19,7 +19,7 @@
 import { chmodSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { peerUser } from './peer.ts'
+import { peerUser, readLines } from './peer.ts'
 
 /** One container, as the launcher wrote it to RUN/agents.json. */
 export interface Container {
@@ -180,7 +180,7 @@ export class AgentSpawner {
     slot.socket = socket
     slot.used = false
     socket.on('close', () => this.lost(slot))
-    readLines(socket, (line) => this.report(slot, line))
+    readLines(socket, LINE_MAX, (line) => this.report(slot, line))
     this.options.log('a container is here', { container: name })
     if (slot.life) this.place(slot, slot.life)
     this.arrived()
@@ -303,17 +303,6 @@ const nameOf = (slot: Slot): string => slot.container.name
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isSignal = (value: unknown): value is string => typeof value === 'string' && /^SIG[A-Z0-9]{2,10}$/.test(value)
 
-/** readline has no limit: a line without an end would fill the kernel's memory. */
-function readLines(socket: Socket, line: (text: string) => void): void {
-  let rest = ''
-  socket.setEncoding('utf8')
-  socket.on('data', (text: string) => {
-    const lines = (rest + text).split('\n')
-    rest = lines.pop() as string
-    if (rest.length > LINE_MAX || lines.some((each) => each.length > LINE_MAX)) return void socket.destroy()
-    for (const each of lines) line(each)
-  })
-}
 function parse(line: string): Report | undefined {
   try {
     const value: unknown = JSON.parse(line)

@@ -8,7 +8,6 @@
  */
 import { chmodSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
-import { createInterface } from 'node:readline'
 import type { Span } from '../lib/sel4/tracer.ts'
 import { ASK } from '../lib/sel4/wire.ts'
 import { type Capability, rightNames } from './cspace.ts'
@@ -16,7 +15,7 @@ import { describe as describeRule, type InterposeRequest, interpose, lift } from
 import { processList } from './invocations.ts'
 import { checkInvariants } from './invariants/index.ts'
 import type { Kernel } from './kernel.ts'
-import { peerUser } from './peer.ts'
+import { peerUser, readLines } from './peer.ts'
 import type { Process } from './process.ts'
 
 interface Request {
@@ -30,6 +29,7 @@ interface Request {
   readonly interposition?: unknown
 }
 const SIGNALS = /^SIG[A-Z0-9]{2,10}$/
+const REQUEST_MAX = 64 * 1024
 const TRACE_MAX_MS = 60_000
 /** Calls a process may name as those it waits for longest, and what it may have seen in a trace. */
 const WAITS_MAX = 4
@@ -193,7 +193,7 @@ async function answer(kernel: Kernel, line: string, only?: string): Promise<obje
 function converse(kernel: Kernel, socket: Socket, { only, user }: Guard): void {
   socket.on('error', () => socket.destroy())
   if (user !== undefined && peerUser(socket) !== user) return void socket.destroy()
-  createInterface({ input: socket }).on('line', (line) => {
+  readLines(socket, REQUEST_MAX, (line) => {
     void answer(kernel, line, only).then((reply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`))
   })
 }

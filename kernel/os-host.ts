@@ -21,6 +21,7 @@ import { basename, join } from 'node:path'
 import { Router } from 'zeromq'
 import { randomName } from '../lib/sel4/chance.ts'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
+import { monotonicMs } from '../lib/sel4/monotonic.ts'
 import { addressOf, BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
 import { heapFlags, heapIsFull } from './heap.ts'
@@ -62,7 +63,7 @@ export class OsHost implements Host {
     }
   }
   now(): number {
-    return performance.now()
+    return monotonicMs()
   }
   alarm(milliseconds: number, expired: () => void): { cancel(): void } {
     const timer = setTimeout(expired, milliseconds)

@@ -1,7 +1,8 @@
 /**
- * Who is at the other end of a unix socket: the user id that the host vouches for.
+ * Who is at the other end of a unix socket, and what it says.
  *
- *   peerUser(socket)   -1 when the host does not say
+ *   peerUser(socket)             the user id that the host vouches for; -1 when the host does not say
+ *   readLines(socket, most, line)   line by line; one of more than `most` characters ends the conversation
  */
 import type { Socket } from 'node:net'
 import koffi from 'koffi'
@@ -21,4 +22,16 @@ export function peerUser(socket: Socket): number {
   const value = new Uint8Array(UCRED_BYTES)
   if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, value, [UCRED_BYTES]) !== 0) return -1
   return new DataView(value.buffer).getUint32(UID_AT, true)
+}
+
+/** Not readline, which has no limit: a line without an end would fill this process's memory. */
+export function readLines(socket: Socket, most: number, line: (text: string) => void): void {
+  let rest = ''
+  socket.setEncoding('utf8')
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() as string
+    if (rest.length > most || lines.some((each) => each.length > most)) return void socket.destroy()
+    for (const each of lines) line(each)
+  })
 }

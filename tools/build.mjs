@@ -45,7 +45,12 @@ const native = {
       const name = Object.keys(NATIVE).find((each) => file.endsWith(each))
       return { contents: NATIVE[name](binaryOf(name.split('/')[0])) }
     })
-    build.onResolve({ filter: /^msgpackr-extract$/ }, ({ path: name }) => ({ path: name, namespace: 'nothing' }))
+    const nothing = ({ path: name }) => ({ path: name, namespace: 'nothing' })
+    build.onResolve({ filter: /^msgpackr-extract$/ }, nothing)
+    // What msgpackr would load the extractor with brings Node's loader of ES modules along.
+    build.onResolve({ filter: /^module$/ }, (found) =>
+      found.importer.includes('/msgpackr/') ? nothing(found) : undefined,
+    )
     build.onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: 'module.exports = undefined' }))
   },
 }

@@ -144,6 +144,37 @@ describe('rtc', () => {
     expect(events).to.deep.equal(['+', '-', '+'])
   })
 
+  it('finds the alarm a clock would find that looks every second, wherever in the day it is', async () => {
+    const bcd = (value: number) => (Math.floor(value / 10) << 4) | (value % 10)
+    const byte = (most: number) => fc.option(fc.integer({ min: 0, max: most }), { freq: 2, nil: undefined })
+    const alarm = fc.record({ hour: byte(24), minute: byte(59), second: byte(59) })
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 0, max: 86_399 }), alarm, async (start, { hour, minute, second }) => {
+        const { clock, set, events } = bench()
+        await clock.advance(start * 1000)
+        for (const [index, value] of [
+          [5, hour],
+          [3, minute],
+          [1, second],
+        ] as const)
+          set(index, value === undefined ? 0xff : bcd(value))
+        const fits = (at: number) =>
+          (second ?? at % 60) === at % 60 &&
+          (minute ?? Math.floor(at / 60) % 60) === Math.floor(at / 60) % 60 &&
+          (hour ?? Math.floor(at / 3600) % 24) === Math.floor(at / 3600) % 24
+        let ahead = 1
+        while (ahead <= 86_400 && !fits(start + ahead)) ahead++
+        set(0x0b, 0x22)
+        expect(clock.pending()).to.equal(ahead <= 86_400 ? 1 : 0)
+        await clock.advance(Math.min(ahead, 86_400) * 1000 - 1)
+        expect(events).to.deep.equal([])
+        await clock.advance(1)
+        expect(events).to.deep.equal(ahead <= 86_400 ? ['+'] : [])
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('keeps time and RAM over a reset, but no enables and flags', async () => {
     const { chip, clock, get, set, events } = bench()
     set(0x40, 0x5a)

@@ -218,17 +218,23 @@ export class Mc146818 implements Chip {
   }
   /** Seconds from `from`, exclusive, to the next match of the alarm bytes; Infinity when they never match. */
   private secondsToAlarm(from: number): number {
-    for (let ahead = 1; ahead <= DAY; ahead++) if (this.matches(from + ahead)) return ahead
+    for (let at = from + 1; at <= from + DAY; ) {
+      const step = this.mismatch(at)
+      if (step === 0) return at - from
+      at += step - (((at % step) + step) % step)
+    }
     return Number.POSITIVE_INFINITY
   }
-  private matches(seconds: number): boolean {
+  /** Whose end is the next moment that can match: the hour's, the minute's or the second's; 0 at a match. */
+  private mismatch(seconds: number): number {
     const inDay = ((seconds % DAY) + DAY) % DAY
-    const matches = (alarm: number, value: number) => alarm >= DO_NOT_CARE || alarm === value
-    return (
-      matches(this.registers[REGISTER.SECONDS_ALARM], this.encode(inDay % 60)) &&
-      matches(this.registers[REGISTER.MINUTES_ALARM], this.encode(Math.floor(inDay / 60) % 60)) &&
-      matches(this.registers[REGISTER.HOURS_ALARM], this.encodeHours(Math.floor(inDay / 3600)))
-    )
+    const differs = (register: number, value: number) => {
+      const alarm = this.registers[register]
+      return alarm < DO_NOT_CARE && alarm !== value
+    }
+    if (differs(REGISTER.HOURS_ALARM, this.encodeHours(Math.floor(inDay / 3600)))) return 3600
+    if (differs(REGISTER.MINUTES_ALARM, this.encode(Math.floor(inDay / 60) % 60))) return 60
+    return differs(REGISTER.SECONDS_ALARM, this.encode(inDay % 60)) ? 1 : 0
   }
 
   /** IRQ follows flag AND enable; while it is low and something is enabled, the clock wakes us for the next event. */

@@ -9,6 +9,7 @@ import type { Clock, Environment, Log, Main } from './api.ts'
 import { hostRandom, randomName } from './chance.ts'
 import { connect } from './environment.ts'
 import { dieWithParent, parentPid } from './memory/process.ts'
+import { monotonicMs } from './monotonic.ts'
 import type { Runtime } from './runtime.ts'
 import { encode, KIND } from './wire.ts'
 import { ZeromqTransport } from './zeromq.ts'
@@ -26,8 +27,8 @@ const EPITAPH_MAX = 4000
 const LAST_WORDS_MS = 50
 
 export const hostClock = (): Clock => ({
-  now: () => performance.now(),
-  systemTime: () => Math.round((performance.timeOrigin + performance.now()) * 10_000) + UNIX_EPOCH,
+  now: monotonicMs,
+  systemTime: () => Date.now() * 10_000 + UNIX_EPOCH,
   sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
   alarm(milliseconds, expired) {
     const timer = setTimeout(expired, milliseconds)
