@@ -97,6 +97,10 @@ const PROGRAMS = [
   'lab/bare/main.ts',
 ]
 
+/** The bare process once more, with its native packages as they are: what a benchmark is beside. */
+const PLAIN = { name: 'lab-bare-plain', folder: 'lab/bare', entry: 'lab/bare/main.ts', plain: true }
+const NATIVE_PACKAGES = ['zeromq', 'koffi', 'msgpackr-extract']
+
 /** Images that are no folder of devices, drivers or services. */
 const STARTED = ['executive', 'tools/panel', 'lab/echo', 'lab/caller', 'lab/spawner', 'lab/newborn']
 
@@ -118,6 +122,7 @@ export function findImages() {
       .map(started),
     ...STARTED.filter((dir) => exists(`${dir}/index.ts`)).map(started),
     ...PROGRAMS.filter(exists).map((entry) => ({ ...named(path.posix.dirname(entry)), entry })),
+    ...(exists(PLAIN.entry) ? [PLAIN] : []),
     ...Object.entries(LIBRARIES).map(([library, entry]) => ({ name: imageOf(library), folder: entry, entry })),
   ]
 }
@@ -182,8 +187,8 @@ function optionsOf(image) {
     minifyWhitespace: true,
     // Node prints the line of an error nobody caught.
     lineLimit: 160,
-    external: EXTERNAL,
-    plugins: [native, libraries],
+    external: image.plain ? [...EXTERNAL, ...NATIVE_PACKAGES] : EXTERNAL,
+    plugins: image.plain ? [libraries] : [native, libraries],
     metafile: true,
     write: false,
     logLevel: 'silent',

@@ -1,9 +1,9 @@
 /**
  * Boot: from the launcher's start to the prompt, beside as many bare Node processes started with the same libraries.
  *
- *   boot            bare processes that start from an esbuild bundle, as every Node program can
- *   boot-compiled   bare processes that start as our images do, from code that V8 compiled at the build (ADR 12): how much
- *                   of a boot is more than starting processes
+ *   boot            bare processes bundled by the same bundler, with their libraries as published
+ *   boot-trimmed    bare processes that also start as our images do (ADR 12): their libraries' loaders replaced, from code
+ *                   that V8 compiled at the build. How much of a boot is more than starting processes
  *
  * One boot is one block of one operation here: a boot cannot be cut into less. The bare processes are the image lab-bare;
  * each loads zeromq, msgpackr and koffi, says so, and waits.
@@ -30,16 +30,16 @@ export async function benchBoot(say: Say): Promise<readonly Row[]> {
   say(`${processes} processes`)
   const plain = plainBare()
   const bundled = await openNursery(plain.program)
-  const compiled = await openNursery()
+  const trimmed = await openNursery()
   try {
     const beside = async (name: string, baseline: () => Promise<number>) =>
       row(name, 'ms', await alternate({ value, baseline, blocks, operations: 1 }))
     return [
       await beside('boot', () => bundled.time(processes)),
-      await beside('boot-compiled', () => compiled.time(processes)),
+      await beside('boot-trimmed', () => trimmed.time(processes)),
     ]
   } finally {
-    await Promise.all([bundled.end(), compiled.end()])
+    await Promise.all([bundled.end(), trimmed.end()])
     plain.end()
   }
 }
