@@ -54,8 +54,9 @@ module.exports = {
       [
         '^lib/contracts/(sel4|field|interface)[.]ts$',
         // What both ends of a message must agree on to the byte: its form, the sockets it crosses, the page of registers
-        // and the banks behind it. Of what a process asks with (stub, runtime, environment) only the types and error numbers in api.ts.
-        '^lib/sel4/(api|chance|wire|transport|zeromq|tracer)[.]ts$',
+        // and the banks behind it, and the seams for chance and time. Of what a process asks with (stub, runtime, environment) only the
+        // types and error numbers in api.ts.
+        '^lib/sel4/(api|chance|monotonic|wire|transport|zeromq|tracer)[.]ts$',
         '^lib/sel4/memory/',
         ...lib('rtl'),
         ...npm('zeromq', 'msgpackr', 'koffi', 'pino', 'typebox'),
