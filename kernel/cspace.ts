@@ -7,6 +7,7 @@
  *   walk(root, cptr)             the same with every CNode's capability on the way: all of them must stay for it to hold
  *   derive(source, …)            a copy below its source in the tree, with no more rights, perhaps a badge
  *   move(cap, slot, …)           CNode_Move and Mutate: its place in the tree stays
+ *   mapped(cap, space, …)        a frame or table is in an address space until it is unmapped, deleted, or the space goes
  *   remove(cap)                  CNode_Delete; leafOf(cap) is what CNode_Revoke deletes next
  *
  * Which copies are whose children follows seL4: only an original (retyped, or newly badged) is revocable, a copy of a
@@ -56,8 +57,9 @@ export interface Capability {
   index: number
   /** Closes what was opened through it; also when it moves. */
   onDelete?: Set<() => void>
-  /** A frame's or table's: takes it out of the address space it is mapped in. */
+  /** A frame's or table's: takes it out of the address space it is mapped in, and which that is. */
   unmap?: () => void
+  mappedIn?: KernelObject
 }
 type Options = Partial<Pick<Capability, 'rights' | 'badge' | 'revocable' | 'origin' | 'parent' | 'guard' | 'guardBits'>>
 
@@ -154,9 +156,11 @@ export interface Slot {
 export class LookupFailure extends Sel4Error {
   /** As a cap fault names it: kind, then what the kind has of bits left, bits found, guard found. */
   readonly failure: readonly number[]
-  constructor(failure: readonly number[], detail: string) {
+  readonly address: number
+  constructor(failure: readonly number[], address: number, detail: string) {
     super('seL4_FailedLookup', detail)
     this.failure = failure
+    this.address = address
   }
 }
 const { invalidRoot, missingCapability, depthMismatch, guardMismatch } = LOOKUP_FAILURE
@@ -169,15 +173,15 @@ function resolve(
   depth: number,
   passed?: Capability[],
 ): Slot & { left: number } {
-  if (!(root?.object instanceof CNode)) throw new LookupFailure([invalidRoot], 'no CNode to begin with')
+  if (!(root?.object instanceof CNode)) throw new LookupFailure([invalidRoot], cptr, 'no CNode to begin with')
   passed?.push(root)
   let { object: node, guard, guardBits } = root as Capability & { object: CNode }
   for (let left = depth; ; ) {
     const level = guardBits + node.radix
     if (guardBits > left || bitsOf(cptr, left - guardBits, guardBits) !== guard)
-      throw new LookupFailure([guardMismatch, left, guard, guardBits], `guard mismatch at ${left} bits`)
+      throw new LookupFailure([guardMismatch, left, guard, guardBits], cptr, `guard mismatch at ${left} bits`)
     if (level > left)
-      throw new LookupFailure([depthMismatch, left, level], `depth mismatch: ${left} bits left, ${level} needed`)
+      throw new LookupFailure([depthMismatch, left, level], cptr, `depth mismatch: ${left} bits left, ${level} needed`)
     left -= level
     const index = bitsOf(cptr, left, node.radix)
     const next = node.at(index)
@@ -191,14 +195,15 @@ export function slotAt(root: Capability | undefined, index: number, depth: numbe
   if (depth < 1 || depth > WORD_BITS) throw new Sel4Error('seL4_RangeError', `depth ${depth}`)
   const { node, index: at, left } = resolve(root, index, depth)
   if (left === 0) return { node, index: at }
-  if (!node.at(at)) throw new LookupFailure([missingCapability, left], `no capability at ${index}, ${left} bits left`)
-  throw new LookupFailure([depthMismatch, left, depth - left], `depth mismatch: ${left} bits left at ${index}`)
+  if (!node.at(at))
+    throw new LookupFailure([missingCapability, left], index, `no capability at ${index}, ${left} bits left`)
+  throw new LookupFailure([depthMismatch, left, depth - left], index, `depth mismatch: ${left} bits left at ${index}`)
 }
 /** Bits left over behind the last CNode mean nothing, as in seL4. */
 export function lookup(root: Capability | undefined, cptr: CPtr): Capability {
   const { node, index, left } = resolve(root, cptr, WORD_BITS)
   const cap = node.at(index)
-  if (!cap) throw new LookupFailure([missingCapability, left], `no capability at ${cptr}`)
+  if (!cap) throw new LookupFailure([missingCapability, left], cptr, `no capability at ${cptr}`)
   return cap
 }
 
@@ -206,7 +211,7 @@ export function walk(root: Capability | undefined, cptr: CPtr): Capability[] {
   const passed: Capability[] = []
   const { node, index, left } = resolve(root, cptr, WORD_BITS, passed)
   const cap = node.at(index)
-  if (!cap) throw new LookupFailure([missingCapability, left], `no capability at ${cptr}`)
+  if (!cap) throw new LookupFailure([missingCapability, left], cptr, `no capability at ${cptr}`)
   return [...passed, cap]
 }
 
@@ -274,6 +279,13 @@ export function move(cap: Capability, { node, index }: Slot): void {
     throw error
   }
   for (const closed of cap.onDelete ?? []) closed()
+}
+export function mapped(cap: Capability, space: KernelObject, takeOut: () => void): void {
+  cap.mappedIn = space
+  cap.unmap = () => {
+    cap.unmap = cap.mappedIn = undefined
+    takeOut()
+  }
 }
 /** A descendant without descendants: deleting it leaves no child without its parent. */
 export function leafOf(cap: Capability): Capability | undefined {

@@ -10,7 +10,7 @@ export interface Fault {
   /** The message registers, as [seL4 manual] 6.2 lists them; there is no instruction pointer: the entry's name instead. */
   readonly body: readonly unknown[]
 }
-export const capFault = (thread: Tcb, address: number, inReceive: boolean, { failure }: LookupFailure): Fault => ({
+export const capFault = (thread: Tcb, inReceive: boolean, { address, failure }: LookupFailure): Fault => ({
   label: FAULT.seL4_Fault_CapFault,
   body: [thread.entry, address, inReceive ? 1 : 0, ...failure],
 })
@@ -27,9 +27,13 @@ export const userException = (thread: Tcb, number: number, code: number): Fault 
   body: [thread.entry, number, code],
 })
 
+/** [seL4 manual] 6.2.1, 6.2.4 */
+const TRIED_AGAIN = new Set<number>([FAULT.seL4_Fault_CapFault, FAULT.seL4_Fault_VMFault])
+
 /**
  * Resolves with the handler's answer when the thread is to go on; throws `restart` when it was withdrawn. Undefined: the
- * thread has no handler. An answer with another label than 0 leaves the thread as it is: suspended.
+ * thread has no handler. What can only be tried again is, whatever the answer; the others' answers have label 0, or leave
+ * the thread as it is: suspended.
  */
 export function raise(thread: Tcb, { label, body }: Fault): Promise<unknown> | undefined {
   const handler = handlerOf(thread)
@@ -40,7 +44,6 @@ export function raise(thread: Tcb, { label, body }: Fault): Promise<unknown> | u
       over = true
       reject(new Sel4Error('restart'))
     }
-    thread.faulted = true
     ;(handler.object as Endpoint).send(
       {
         badge: handler.badge,
@@ -53,8 +56,7 @@ export function raise(thread: Tcb, { label, body }: Fault): Promise<unknown> | u
           if (over) return
           over = true
           thread.unblock()
-          thread.faulted = false
-          if (answer.label === SEL4_ERROR.seL4_NoError) return resolve(answer.body)
+          if (answer.label === SEL4_ERROR.seL4_NoError || TRIED_AGAIN.has(label)) return resolve(answer.body)
           thread.state = 'suspended'
           void thread.order('suspend').then(restart)
         },

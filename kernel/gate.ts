@@ -105,12 +105,13 @@ const SYSTEM_CALLS: ReadonlyMap<number, (call: Request) => unknown> = new Map([
     },
   ],
 ])
-/** Without a handler a thread stops for good; a process whose first thread does, ends. */
-function faulted(kernel: Kernel, thread: Tcb, fault: Fault): Promise<unknown> {
+/** Without a handler a thread stops, and does the same again if it is resumed; a process whose first thread does, ends. */
+async function faulted(kernel: Kernel, thread: Tcb, fault: Fault): Promise<unknown> {
   const handled = raise(thread, fault)
   if (handled) return handled
   kernel.host.log('warn', `a thread of ${thread.name} faulted`, fault)
   if (thread.number === 0 && thread.process)
     kernel.end(thread.process, 'fault', `fault ${fault.label} without a handler`)
-  return thread.suspend().then(() => new Promise(() => {}))
+  await thread.suspend()
+  throw new Sel4Error('restart')
 }

@@ -1,12 +1,16 @@
 /**
  * A device's IO address space: which frames its DMA reaches, through tables of one page each.
  *
- * Differs from seL4: a device addresses memory physically, so a frame is mapped at its physical address only. Three levels
- * of tables, each resolving 9 bits above the page, the highest first, as VT-d with 39 address bits.
+ * Differs from seL4: a device addresses memory physically, so a frame is mapped at its physical address only.
+ * Differs from seL4: a table put in the place of another has the tables that were below that one.
+ *
+ * Three levels of tables, each resolving 9 bits above the page, the highest first, as VT-d with 39 address bits.
  */
+import { X86_64 } from '#contracts/sel4'
 import { Sel4Error } from '../lib/sel4/api.ts'
+import type { DmaGrant } from '../lib/sel4/memory/iommu.ts'
 import { ASK } from '../lib/sel4/wire.ts'
-import { type Capability, type KernelObject, type Region, RIGHT } from './cspace.ts'
+import { type Capability, type KernelObject, mapped, type Region, RIGHT } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Frame } from './frame.ts'
 
@@ -51,11 +55,10 @@ export class IoSpace implements KernelObject {
     if (level < 0) throw new Sel4Error('seL4_DeleteFirst', 'every level is there')
     const base = baseOf(address, COVERED[level])
     this.tables[level].set(base, cap)
-    cap.unmap = () => {
-      cap.unmap = undefined
+    mapped(cap, this, () => {
       this.tables[level].delete(base)
       for (const [at, page] of this.pages) if (at >= base && at < base + 2 ** COVERED[level]) page.unmap?.()
-    }
+    })
   }
   private missing(address: number): number {
     return COVERED.findIndex((bits, level) => !this.tables[level].has(baseOf(address, bits)))
@@ -63,19 +66,18 @@ export class IoSpace implements KernelObject {
   map(cap: Capability, address: number, rights: number): Promise<unknown> {
     const { physicalAddress, bytes } = cap.object as Frame
     if (cap.unmap) throw new Sel4Error('seL4_InvalidCapability', 'the frame is mapped already')
+    if (bytes !== 2 ** X86_64.pageBits) throw new Sel4Error('seL4_InvalidCapability', 'not a small page')
     if (address !== physicalAddress) throw new Sel4Error('seL4_InvalidArgument', 'an IO address is the physical one')
     if (this.missing(address) >= 0) throw new Sel4Error('seL4_FailedLookup', 'no IO page table')
     if (this.pages.has(address)) throw new Sel4Error('seL4_DeleteFirst', 'a page is there')
-    const given = cap.rights & rights
-    const access = given & RIGHT.write ? (given & RIGHT.read ? 'readwrite' : 'write') : 'read'
+    const access = accessOf(cap.rights & rights)
     this.pages.set(address, cap)
     this.device.grant({ physicalAddress, length: bytes, access })
-    cap.unmap = () => {
-      cap.unmap = undefined
+    mapped(cap, this, () => {
       this.pages.delete(address)
       this.device.ungrant(physicalAddress, bytes)
       void this.confirmed()
-    }
+    })
     return this.confirmed()
   }
   /** The change is in force when the device has answered once more: nothing it began before is under way. */
@@ -85,4 +87,9 @@ export class IoSpace implements KernelObject {
     void asked.then(() => this.waits.delete(asked))
     return asked
   }
+}
+function accessOf(rights: number): DmaGrant {
+  if (rights & RIGHT.write) return rights & RIGHT.read ? 'readwrite' : 'write'
+  if (rights & RIGHT.read) return 'read'
+  throw new Sel4Error('seL4_InvalidArgument', 'no right to read or write')
 }

@@ -43,31 +43,29 @@ export interface SendRequest {
   readonly path?: ReceivePath
 }
 /** Looks up; a failure becomes a cap fault when the thread has a handler, after whose answer it looks again. */
-async function found(
-  thread: Tcb,
-  cptr: number,
-  inReceive: boolean,
-  accepts: (cap: Capability) => boolean,
-): Promise<Capability> {
+async function found(thread: Tcb, inReceive: boolean, look: () => Capability): Promise<Capability> {
   for (;;) {
     try {
-      const cap = lookup(thread.cspaceRoot, cptr)
-      if (accepts(cap)) return cap
-      throw new LookupFailure([2, 0], `${cap.object.describe()} cannot be used for that`)
+      return look()
     } catch (error) {
       if (!(error instanceof LookupFailure)) throw error
-      const handled = raise(thread, capFault(thread, cptr, inReceive, error))
+      const handled = raise(thread, capFault(thread, inReceive, error))
       if (!handled) throw error
       await handled
     }
   }
 }
 
+/** What it is sent through; what is to go along must be there as well. */
+function invoked(thread: Tcb, request: SendRequest): Capability {
+  const cap = lookup(thread.cspaceRoot, request.cptr)
+  messageOf(thread, request).caps()
+  return cap
+}
 export async function send(kernel: Kernel, thread: Tcb, request: SendRequest): Promise<unknown> {
-  const { cptr, blocks, call } = request
-  const cap = blocks
-    ? await found(thread, cptr, false, ({ object }) => SENDABLE.has(object.type))
-    : lookup(thread.cspaceRoot, cptr)
+  const { blocks, call } = request
+  const look = () => invoked(thread, request)
+  const cap = blocks ? await found(thread, false, look) : look()
   const { object } = cap
   if (object instanceof Notification) return answered(call, signal(cap))
   if (object instanceof Reply) return answered(call, answerThrough(thread, cap, request))
@@ -124,7 +122,6 @@ const isRunning = ({ state }: Tcb): boolean => state === 'running'
 /** Nothing that only the kernel can do goes with it. */
 const isPlain = ({ caps, call, path }: SendRequest, { rights }: Capability): boolean =>
   !caps.length && !path && (!call || mayBeAnswered(rights))
-const SENDABLE = new Set(['Endpoint', 'Notification', 'Reply'])
 /** Who calls what does not answer has an empty answer at once. */
 const answered = (call: boolean, done: null): unknown => (call ? [0, 0, null, 0, 0, [], false] : done)
 function signal({ object, badge, rights }: Capability): null {
@@ -153,7 +150,7 @@ function sender(
   return {
     badge: cap.badge,
     rights: cap.rights,
-    message: checked(messageOf(thread, request)),
+    message: messageOf(thread, request),
     call,
     thread,
     taken: (leave = () => {}) => (call ? thread.block({ leave, restart }) : once(() => resolve(null))()),
@@ -177,9 +174,7 @@ export async function receive(
   blocks: boolean,
   path: ReceivePath | undefined,
 ): Promise<unknown> {
-  const readable = ({ object, rights }: Capability) =>
-    (object instanceof Endpoint || object instanceof Notification) && (rights & RIGHT.read) !== 0
-  const cap = await found(thread, cptr, true, readable)
+  const cap = await found(thread, true, () => readable(thread, cptr))
   const { object } = cap
   if (object instanceof Notification) return waitOn(thread, object, blocks)
   const endpoint = object as Endpoint
@@ -196,13 +191,15 @@ export async function receive(
   }
   return receiveFrom(kernel, thread, endpoint, cap.rights, blocks, path)
 }
+function readable(thread: Tcb, cptr: number): Capability {
+  const cap = lookup(thread.cspaceRoot, cptr)
+  const { object, rights } = cap
+  const another = object instanceof Notification && object.bound !== undefined && object.bound !== thread
+  if ((object instanceof Endpoint || object instanceof Notification) && rights & RIGHT.read && !another) return cap
+  throw new LookupFailure([2, 0], cptr, `nothing is received from ${object.describe()}`)
+}
 function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unknown {
-  if (notification.bound && notification.bound !== thread)
-    throw new Sel4Error('seL4_InvalidCapability', 'another thread is bound to it')
-  if (!blocks) {
-    const word = notification.take()
-    return word ? signalled(word) : null
-  }
+  if (!blocks) return signalled(notification.take())
   return new Promise((resolve, reject) => {
     const waiter = {
       process: thread.process as Process,
@@ -236,8 +233,7 @@ export function reply(thread: Tcb, request: SendRequest): null {
 }
 /** Sending through a saved reply capability uses it up. */
 function answerThrough(thread: Tcb, cap: Capability, request: SendRequest): null {
-  const message = checked(messageOf(thread, request))
-  ;(cap.object as Reply).answer(message)
+  ;(cap.object as Reply).answer(messageOf(thread, request))
   remove(cap)
   return null
 }
@@ -246,11 +242,6 @@ const messageOf = (thread: Tcb, { label, body, caps }: SendRequest): Message => 
   body,
   caps: () => caps.slice(0, MAX_CAPS).map((cptr) => lookup(thread.cspaceRoot, cptr)),
 })
-/** What is to go along must be there. */
-function checked(message: Message): Message {
-  message.caps()
-  return message
-}
 /** A call taken where the endpoint was lent to: its reply is the kernel's from now on. */
 export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, sequence: number, cptr: number): void {
   const through = lookup(thread.cspaceRoot, cptr)

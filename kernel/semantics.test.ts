@@ -1,5 +1,5 @@
 /** seL4's semantics where they are easily missed, each in a small system in the simulator; its invariants hold behind each. */
-import { cnodeData, RIGHTS } from '#contracts/sel4'
+import { cnodeData, FAULT, OBJECT_TYPE, RIGHTS, seL4_CapInitThreadVSpace as SPACE } from '#contracts/sel4'
 import { Simulator } from '../lib/sel4/sim.ts'
 import { DEPTH, OWN, Tester } from '../test/conformance/tester.ts'
 import { described } from '../test/conformance/simulated.ts'
@@ -27,6 +27,15 @@ async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
   await expectInvariants(sim)
 }
 const means = (what: string, run: (t: Tester) => Promise<void>): void => void it(what, () => inSimulator(run))
+/** The tables a device needs for a frame; the address they are for. */
+async function ioTables(t: Tester, frame: number): Promise<number> {
+  const address = (await t.sel4.X86_Page_GetAddress(frame)) as number
+  for (let level = 0; level < 3; level++) {
+    const table = await t.alloc('seL4_X86_IOPageTableObject')
+    await t.sel4.X86_IOPageTable_Map(table, t.env.caps['iospace.chip'], address).catch(() => {})
+  }
+  return address
+}
 const thread = async (t: Tester): Promise<number> => {
   const tcb = await t.alloc('seL4_TCBObject')
   await t.sel4.TCB_Configure(tcb, 0, OWN, 0, 3, 0, 0, 0)
@@ -150,4 +159,133 @@ describe('semantics', () => {
       }
       t.is(received > 10, true)
     })
+
+  means('who looks whether it was signalled keeps its caller, wherever that came to it', async (t) => {
+    const [to, bell, report] = [await t.endpoint(), await t.notification(), await t.endpoint()]
+    t.env.entry('call', async (sel4) => sel4.Send(report, { label: (await sel4.Call(to, { label: 3 })).label }))
+    const first = t.sel4.Recv(to)
+    await t.settle()
+    await t.start('call', [])
+    t.is((await t.soon(first)).label, 3)
+    t.is(await t.sel4.Poll(bell), 0)
+    await t.sel4.Reply({ label: 4 })
+    t.is((await t.soon(t.sel4.Recv(report))).label, 4)
+  })
+
+  // ------------------------------------------------------------ what is mapped
+
+  means('a page is mapped once, and says where it is', async (t) => {
+    const [vaddr, other, iospace] = [0x4000_0000, 0x4000_1000, t.env.caps['iospace.chip']]
+    const frame = await t.alloc('seL4_X86_4K')
+    const away = await t.alloc('seL4_X64_PML4Object')
+    const map = (cap: number, space: number, at: number) => t.sel4.X86_Page_Map(cap, space, at, RIGHTS.all, 0)
+    await t.tables(vaddr)
+    await map(frame, SPACE, vaddr)
+    await t.fails('seL4_InvalidArgument', map(frame, SPACE, other))
+    await t.fails('seL4_InvalidCapability', map(frame, away, vaddr))
+    const copy = await t.copy(frame)
+    const address = await ioTables(t, copy)
+    await t.sel4.X86_Page_MapIO(copy, iospace, RIGHTS.all, address)
+    await t.fails('seL4_IllegalOperation', map(copy, SPACE, other))
+  })
+  means('a page is seen with no more than the right to read it', async (t) => {
+    const vaddr = 0x4000_0000
+    await t.tables(vaddr)
+    const [frame, handler] = [await t.alloc('seL4_X86_4K'), await t.endpoint()]
+    const blind = await t.copy(frame, RIGHTS.write)
+    t.env.entry('look', async (sel4) => void (await sel4.load(vaddr, 1)))
+    for (const [cap, rights] of [
+      [blind, RIGHTS.all],
+      [frame, RIGHTS.write],
+    ]) {
+      await t.sel4.X86_Page_Map(cap, SPACE, vaddr, rights, 0)
+      await t.start('look', [], { faultEp: handler })
+      t.is((await t.soon(t.sel4.Recv(handler))).label, FAULT.seL4_Fault_VMFault)
+      await t.sel4.X86_Page_Unmap(cap)
+    }
+    await t.sel4.X86_Page_Map(frame, SPACE, vaddr, RIGHTS.all, 0)
+    await t.sel4.load(vaddr, 1)
+    await t.sel4.X86_Page_Map(frame, SPACE, vaddr, 0, 0)
+    await t.start('look', [], { faultEp: handler })
+    t.is((await t.soon(t.sel4.Recv(handler))).label, FAULT.seL4_Fault_VMFault)
+  })
+  means('a device reaches small pages, with a right that is there', async (t) => {
+    const iospace = t.env.caps['iospace.chip']
+    const small = await t.alloc('seL4_X86_4K')
+    const address = await ioTables(t, small)
+    const mapIO = (cap: number, rights: number) => t.sel4.X86_Page_MapIO(cap, iospace, rights, address)
+    await t.fails('seL4_InvalidArgument', mapIO(small, RIGHTS.grant))
+    await t.fails('seL4_InvalidArgument', mapIO(await t.copy(small, RIGHTS.grant), RIGHTS.all))
+    await t.fails('seL4_InvalidArgument', mapIO(await t.copy(small, RIGHTS.read), RIGHTS.write))
+    const bank = t.env.caps['untyped.test']
+    const large = t.slot()
+    await t.sel4.Untyped_Retype(bank, OBJECT_TYPE.seL4_X86_LargePageObject, 0, OWN, 0, 0, large, 1)
+    const there = await ioTables(t, large)
+    await t.fails('seL4_InvalidCapability', t.sel4.X86_Page_MapIO(large, iospace, RIGHTS.all, there))
+  })
+
+  // ------------------------------------------------------------ faults
+
+  means('a capability that does not go along, for it is not there, is a fault', async (t) => {
+    const [handler, to, extra] = [await t.endpoint(), await t.endpoint(), t.slot()]
+    t.env.entry('send along', async (sel4) => sel4.Send(to, { label: 3, caps: [to, extra] }))
+    await t.start('send along', [], { faultEp: handler })
+    const fault = await t.soon(t.sel4.Recv(handler))
+    t.is([fault.label, ...(fault.body as unknown[])], [FAULT.seL4_Fault_CapFault, 'send along', extra, 0, 2, 0])
+    await t.sel4.CNode_Copy(OWN, extra, DEPTH, OWN, to, DEPTH, RIGHTS.all)
+    await t.sel4.Reply({ label: 0 })
+    t.is((await t.soon(t.sel4.Recv(to))).caps, 2)
+  })
+  means('what takes no messages refuses them; nothing is looked for in vain', async (t) => {
+    const [handler, report, frame] = [await t.endpoint(), await t.endpoint(), await t.alloc('seL4_X86_4K')]
+    t.env.entry('send to a frame', async (sel4) => {
+      await sel4.Call(frame, { label: 3 }).catch((error: Error) => sel4.Send(report, { label: 1, body: error.message }))
+    })
+    await t.start('send to a frame', [], { faultEp: handler })
+    t.is(String((await t.soon(t.sel4.Recv(report))).body).split(':')[0], 'seL4_InvalidCapability')
+  })
+  means('to wait for a notification that another thread is bound to is a fault', async (t) => {
+    const [handler, bell] = [await t.endpoint(), await t.notification()]
+    await t.sel4.TCB_BindNotification(1, bell)
+    t.env.entry('wait', async (sel4) => void (await sel4.Wait(bell)))
+    await t.start('wait', [], { faultEp: handler })
+    const fault = await t.soon(t.sel4.Recv(handler))
+    t.is([fault.label, ...(fault.body as unknown[])], [FAULT.seL4_Fault_CapFault, 'wait', bell, 1, 2, 0])
+    await t.sel4.TCB_UnbindNotification(1)
+  })
+  means('any answer to a fault of memory or of a capability lets its thread try again', async (t) => {
+    const [handler, empty] = [await t.endpoint(), t.slot()]
+    t.env.entry('look', async (sel4) => void (await sel4.load(0x4000_0000, 1)))
+    t.env.entry('receive', async (sel4) => void (await sel4.Recv(empty)))
+    for (const entry of ['look', 'receive']) {
+      const tcb = await t.start(entry, [], { faultEp: handler })
+      for (const label of [0, 7, 0]) {
+        t.is(((await t.soon(t.sel4.Recv(handler))).body as unknown[])[0], entry)
+        await t.sel4.Reply({ label })
+      }
+      await t.sel4.TCB_Suspend(tcb)
+    }
+  })
+  means('a thread that faulted without a handler faults again when it is resumed', async (t) => {
+    const [handler, vaddr] = [await t.endpoint(), 0x4000_0000]
+    t.env.entry('look', async (sel4) => void (await sel4.load(vaddr, 1)))
+    const tcb = await t.start('look', [])
+    await t.settle()
+    await t.sel4.TCB_Configure(tcb, handler, OWN, 0, SPACE, 0, 0, 0)
+    await t.sel4.TCB_Resume(tcb)
+    t.is((await t.soon(t.sel4.Recv(handler))).label, FAULT.seL4_Fault_VMFault)
+  })
+  means(
+    'an access that faulted is made again when its thread is resumed, and finds what is there by then',
+    async (t) => {
+      const [vaddr, report, frame] = [0x4000_0000, await t.endpoint(), await t.alloc('seL4_X86_4K')]
+      await t.tables(vaddr)
+      t.env.entry('look', async (sel4) => sel4.Send(report, { label: (await sel4.load(vaddr, 1))[0] + 5 }))
+      const tcb = await t.start('look', [])
+      await t.settle()
+      await t.sel4.X86_Page_Map(frame, SPACE, vaddr, RIGHTS.all, 0)
+      await t.sel4.TCB_Resume(tcb)
+      t.is((await t.soon(t.sel4.Recv(report))).label, 5)
+    },
+  )
 })

@@ -49,8 +49,6 @@ export class Tcb implements KernelObject {
   arguments: readonly number[] = []
   caller?: Reply
   bound?: Notification
-  /** What is set while it may be resumed by nobody but a fault handler's answer. */
-  faulted = false
   /** It waits in a Recv on an endpoint: a signal of its bound notification ends that. */
   receiving?: { readonly receiver: Receiver; leave(): void }
   private waiting?: Wait
@@ -123,7 +121,6 @@ export class Tcb implements KernelObject {
   resume(): void {
     if (this.state === 'running') return
     this.state = 'running'
-    this.faulted = false
     if (!this.started && this.number !== 0) void this.order('start', [this.entry, this.arguments, this.priority])
     else if (this.started) void this.order('resume')
     else this.process?.onBegin?.()

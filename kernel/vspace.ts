@@ -11,7 +11,7 @@ import { X86_64 } from '#contracts/sel4'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import type { MemoryExtent } from '../lib/sel4/transport.ts'
 import { ASK } from '../lib/sel4/wire.ts'
-import { type Capability, type KernelObject, type Region, RIGHT } from './cspace.ts'
+import { type Capability, type KernelObject, mapped, type Region, RIGHT } from './cspace.ts'
 import type { Frame } from './frame.ts'
 import { sizeText } from './manifest/units.ts'
 import type { Process } from './process.ts'
@@ -87,11 +87,10 @@ export class VSpace implements KernelObject {
     const frame = cap.object as Frame
     this.count(frame.bytes)
     this.mappings = [...this.mappings, { cap, virtualAddress }]
-    cap.unmap = () => {
-      cap.unmap = undefined
+    mapped(cap, this, () => {
       this.mappings = this.mappings.filter((mapping) => mapping.cap !== cap)
       this.takeAway(frame, ASK.unmapMemory, [{ ...frame.extent(), physicalAddress: frame.physicalAddress }])
-    }
+    })
   }
   private count(bytes: number): void {
     if (this.mappedBytes + bytes > this.mappedMax)
@@ -124,11 +123,10 @@ export class VSpace implements KernelObject {
     if (this.tables[level].has(base)) throw new Sel4Error('seL4_DeleteFirst', `a ${PAGING[level]} is there`)
     if (level === 2 && this.pages.get(base)) throw new Sel4Error('seL4_DeleteFirst', 'a large page is there')
     this.tables[level].set(base, cap)
-    cap.unmap = () => {
-      cap.unmap = undefined
+    mapped(cap, this, () => {
       this.tables[level].delete(base)
       this.forgetBelow(base, base + 2 ** COVERED[level], level)
-    }
+    })
   }
   private needLevels(vaddr: number, levels: number): void {
     for (let level = 0; level < levels; level++)
@@ -143,7 +141,7 @@ export class VSpace implements KernelObject {
   }
   private unhook(table: Map<number, Capability>, vaddr: number, cap: Capability): void {
     table.delete(vaddr)
-    cap.unmap = undefined
+    cap.unmap = cap.mappedIn = undefined
   }
   private check(vaddr: number, bits: number): void {
     if (vaddr >= USER_TOP) throw new Sel4Error('seL4_InvalidArgument', 'an address of the kernel')
@@ -157,20 +155,27 @@ export class VSpace implements KernelObject {
     const large = frame.bytes >= LARGE_PAGE
     this.check(vaddr, large ? X86_64.largePageBits : X86_64.pageBits)
     const there = this.pages.get(vaddr)
-    if (cap.unmap && there !== cap) throw new Sel4Error('seL4_InvalidCapability', 'it is mapped elsewhere')
+    if (cap.unmap && there !== cap) throw this.elsewhere(cap)
     if (there && there !== cap) throw new Sel4Error('seL4_DeleteFirst', 'a page is there')
     this.needLevels(vaddr, large ? 2 : 3)
     if (large && this.tables[2].has(vaddr)) throw new Sel4Error('seL4_DeleteFirst', 'a page table is there')
     if (!there) this.count(frame.bytes)
-    const writable = (cap.rights & rights & RIGHT.write) !== 0
     this.pages.set(vaddr, cap)
-    cap.unmap = () => this.unmap(cap, vaddr)
-    await this.process?.ask(ASK.map, [vaddr, frame.extent(writable)])
+    mapped(cap, this, () => {
+      this.pages.delete(vaddr)
+      this.takeAway(frame, ASK.unmap, [vaddr])
+    })
+    await this.show(frame, vaddr, cap.rights & rights)
   }
-  private unmap(cap: Capability, vaddr: number): void {
-    cap.unmap = undefined
-    this.pages.delete(vaddr)
-    this.takeAway(cap.object as Frame, ASK.unmap, [vaddr])
+  private elsewhere(cap: Capability): Sel4Error {
+    if (cap.mappedIn === this) return new Sel4Error('seL4_InvalidArgument', 'it is mapped at another address')
+    const ofDevice = cap.mappedIn?.type === 'IOSpace'
+    return new Sel4Error(ofDevice ? 'seL4_IllegalOperation' : 'seL4_InvalidCapability', 'it is mapped elsewhere')
+  }
+  /** [seL4 manual] 3.1.4: without the right to read, a page is there and nobody sees it. */
+  private show(frame: Frame, vaddr: number, rights: number): Promise<unknown> | undefined {
+    if (rights & RIGHT.read) return this.process?.ask(ASK.map, [vaddr, frame.extent((rights & RIGHT.write) !== 0)])
+    return this.process?.ask(ASK.unmap, [vaddr])
   }
   destroy(): void {
     for (const cap of this.pages.values()) cap.unmap?.()

@@ -38,7 +38,7 @@ function present(root: Capability, index: number, depth: number): Capability {
   const slot = slotAt(root, index, depth)
   const cap = slot.node.at(slot.index)
   if (cap) return cap
-  throw new LookupFailure([2, 0], `no capability at ${index}`)
+  throw new LookupFailure([2, 0], index, `no capability at ${index}`)
 }
 const source = (call: Call, { src_root, src_index, src_depth }: Transfer): Capability =>
   present(at(call, src_root), src_index, src_depth)

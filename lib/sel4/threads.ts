@@ -69,9 +69,14 @@ const received = (wire: Delivered | null): IpcReceived => {
 /** The kernel's answer to a thread that may receive here: object and token. */
 type Loan = readonly [object: number, token: number]
 const isLoan = (wire: Delivered | Loan | null): wire is Loan => wire?.length === 2
+/** Of a notification that was asked for signals and had none. */
+const isSilence = (wire: Delivered | null): boolean => wire?.[7] === true && wire[0] === 0
 /** Undelivered as yet: what Send and Call of the gate are given. */
 const BLOCKS = 1
 const IS_CALL = 2
+/** How memory was accessed that faults. */
+const READS = 0
+const WRITES = 1
 /** General protection. [Intel SDM 3] 6.15 */
 const GP = 13
 
@@ -260,7 +265,7 @@ class ThreadContext implements SystemCalls {
       const asked = this.runtime.invoke(OP.receive, [blocks ? BLOCKS : 0, path], thread, src)
       const wire = (await asked) as Delivered | Loan | null
       meetings.heardInKernel(thread, isLoan(wire) ? null : wire)
-      if (!isLoan(wire)) return wire
+      if (!isLoan(wire)) return isSilence(wire) ? null : wire
       meetings.lend(thread, src, wire)
     }
   }
@@ -323,12 +328,20 @@ class ThreadContext implements SystemCalls {
     // Every byte is written before anybody sees one.
     const loaded = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
     for (let done = 0; (done = this.threads.memory.read(vaddr, loaded, done)) < length; )
-      await this.request(OP.vmFault, 0, [vaddr + done, 0])
+      await this.fault(vaddr + done, READS)
     return loaded
   }
   async store(vaddr: number, bytes: Uint8Array): Promise<void> {
     for (let done = 0; (done = this.threads.memory.write(vaddr, bytes, done)) < bytes.length; )
-      await this.request(OP.vmFault, 0, [vaddr + done, 1])
+      await this.fault(vaddr + done, WRITES)
+  }
+  /** Answered or withdrawn: the access is made again. */
+  private async fault(vaddr: number, access: number): Promise<void> {
+    await this.threads.turn(this.thread)
+    await this.runtime.invoke(OP.vmFault, [vaddr, access], this.thread.number, 0).catch((error: Error) => {
+      if (!isCode(error, SEL4_ERROR.restart)) throw error
+    })
+    await this.threads.turn(this.thread)
   }
   inb(port: number): Promise<unknown> {
     return this.request(OP.userException, 0, [GP, port])
