@@ -110,6 +110,6 @@ export class Chance {
   protected packet(thread: Thread, path?: Path, oneIn = 3): Packet {
     const some = this.rarely(oneIn) ? this.reached(thread) : []
     const caps = some.length ? Array.from({ length: 1 + this.below(3) }, () => this.pick(some).cptr) : []
-    return { label: this.below(100), body: ++this.bodies, caps, ...(path && { path }) }
+    return { label: this.rarely(3) ? 0 : this.below(100), body: ++this.bodies, caps, ...(path && { path }) }
   }
 }

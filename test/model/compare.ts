@@ -2,8 +2,9 @@
 import type { Capability, KernelObject } from '../../kernel/cspace.ts'
 import { CNode } from '../../kernel/cspace.ts'
 import type { Kernel } from '../../kernel/kernel.ts'
+import { IoSpace as KernelIoSpace } from '../../kernel/iospace.ts'
 import { VSpace as KernelVSpace } from '../../kernel/vspace.ts'
-import { type Life, VSpace } from './memory.ts'
+import { IoSpace, type Life, VSpace } from './memory.ts'
 import type { Model } from './model.ts'
 import { type Cap, Table, type Thing } from './tree.ts'
 
@@ -18,6 +19,8 @@ const KINDS = new Set([
   'PageDirectory',
   'PageTable',
   'VSpace',
+  'IOPageTable',
+  'IOSpace',
   'Reply',
 ])
 interface Pair {
@@ -26,7 +29,7 @@ interface Pair {
   readonly meant: Table
 }
 export function compare(kernel: Kernel, model: Model, lives: readonly Life[]): string[] {
-  const same = new Same()
+  const same = new Same(model.bankBase)
   const open: Pair[] = []
   for (const { name, cspace, vspace } of lives) {
     const process = kernel.processes.get(name)
@@ -43,6 +46,10 @@ export function compare(kernel: Kernel, model: Model, lives: readonly Life[]): s
 /** Which object is which thing. */
 class Same {
   readonly differences: string[] = []
+  private readonly base: number
+  constructor(base: number) {
+    this.base = base
+  }
   private readonly things = new Map<KernelObject, Thing>()
   private readonly objects = new Map<Thing, KernelObject>()
   /** Whether they had not been matched before. */
@@ -53,12 +60,27 @@ class Same {
     this.things.set(object, thing)
     this.objects.set(thing, object)
     if (object instanceof KernelVSpace && thing instanceof VSpace) this.pages(where, object, thing)
+    if (object instanceof KernelIoSpace && thing instanceof IoSpace) this.reach(where, object, thing)
     return true
   }
   private pages(where: string, real: KernelVSpace, meant: VSpace): void {
     const list = (map: ReadonlyMap<number, unknown>) => JSON.stringify([...map.keys()].sort((a, b) => a - b))
-    const [is, should] = [list(real['pages']), list(meant.pages)]
-    if (is !== should) this.differences.push(`${where}: mapped in ${meant}: ${is}, not ${should}`)
+    this.agree(`${where}: mapped in ${meant}`, list(real['pages']), list(meant.pages))
+    for (const level of meant.tables.keys())
+      this.agree(
+        `${where}: tables of level ${level} of ${meant}`,
+        list(real['tables'][level]),
+        list(meant.tables[level]),
+      )
+  }
+  /** What a device's DMA reaches, and how. */
+  private reach(where: string, { device }: KernelIoSpace, { pages, access }: IoSpace): void {
+    const is = device['grants'].map((one) => [one.physicalAddress - this.base, one.access])
+    const should = [...pages.keys()].map((address) => [address, access.get(address)])
+    this.agree(`${where}: reached by ${device.spec.name}`, JSON.stringify(is.sort()), JSON.stringify(should.sort()))
+  }
+  private agree(what: string, is: string, should: string): void {
+    if (is !== should) this.differences.push(`${what}: ${is}, not ${should}`)
   }
 }
 function* slots(model: Model, same: Same, { where, real, meant }: Pair, open: Pair[]): Generator<string> {

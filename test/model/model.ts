@@ -12,6 +12,19 @@ import { type Life, Memory, VSpace } from './memory.ts'
 import { Endpoint, Notification, Reply, Thread } from './threads.ts'
 import { type Cap, capOf, R, refuse, Table, type Thing } from './tree.ts'
 
+/** [seL4 manual] seL4_IPCBufferSizeBits */
+const BUFFER_BYTES = 1024
+export interface Spaces {
+  readonly faultEp: number
+  readonly cspace: number
+  readonly data: number
+  readonly vspace: number
+}
+export interface Buffer {
+  readonly buffer: number
+  readonly frame: number
+}
+
 export class Model extends Memory {
   constructor() {
     super()
@@ -21,8 +34,44 @@ export class Model extends Memory {
 
   // ------------------------------------------------------------ threads
 
-  TCB_Configure(t: Thread, service: number, cspace: number, data: number, vspace: number): null {
+  TCB_Configure(t: Thread, service: number, args: Spaces & Buffer): null {
     const target = this.invoked(t, service, 'TCB').thing as Thread
+    this.all(
+      () => this.checkSpaces(t, target, args),
+      () => this.bufferFrame(t, args),
+    )
+    const frame = this.bufferFrame(t, args)
+    this.setSpaces(t, target, args)
+    this.setBuffer(target, frame)
+    return null
+  }
+  TCB_SetSpace(t: Thread, service: number, args: Spaces): null {
+    const target = this.invoked(t, service, 'TCB').thing as Thread
+    this.checkSpaces(t, target, args)
+    this.setSpaces(t, target, args)
+    return null
+  }
+  TCB_SetIPCBuffer(t: Thread, service: number, args: Buffer): null {
+    const target = this.invoked(t, service, 'TCB').thing as Thread
+    this.setBuffer(target, this.bufferFrame(t, args))
+    return null
+  }
+  /** A page of memory, and an address in it. */
+  private bufferFrame(t: Thread, { buffer, frame }: Buffer): Cap | undefined {
+    if (!buffer) return undefined
+    this.all(
+      () => capOf(t.cspace, frame).thing.kind !== 'Frame' && refuse('IllegalOperation'),
+      () => buffer % BUFFER_BYTES && refuse('AlignmentError'),
+    )
+    return capOf(t.cspace, frame)
+  }
+  private setBuffer(target: Thread, frame: Cap | undefined): void {
+    const before = target.buffer
+    target.buffer = frame && this.derive(frame, R.all)
+    if (target.buffer) this.holders.set(target.buffer, target)
+    if (before) this.delete(before)
+  }
+  private checkSpaces(t: Thread, target: Thread, { cspace, data, vspace }: Spaces): void {
     this.all(
       () => (!cspace || !vspace) && refuse('IllegalOperation'),
       () => cspace && this.argument(t, cspace, 'CNode', 'IllegalOperation'),
@@ -30,11 +79,13 @@ export class Model extends Memory {
       () => target.isFirst && target.life && refuse('IllegalOperation'),
       () => data && this.checkData(capOf(t.cspace, cspace), data, false),
     )
+  }
+  private setSpaces(t: Thread, target: Thread, { faultEp, cspace, data, vspace }: Spaces): void {
     const [root, space] = [capOf(t.cspace, cspace), capOf(t.cspace, vspace)]
     const guard = data ? this.guardIn(root, data) : undefined
     this.settle(target, root, space, guard)
     this.moveIn(target, space.thing as VSpace)
-    return null
+    target.faultEp = faultEp
   }
   private moveIn(target: Thread, { life }: VSpace): void {
     if (target.life === life) return
@@ -46,12 +97,12 @@ export class Model extends Memory {
     target.life = undefined
     target.started = false
   }
-  TCB_WriteRegisters(t: Thread, service: number, resume: number): null {
+  TCB_WriteRegisters(t: Thread, service: number, entry: string, resume: number): null {
     const target = this.invoked(t, service, 'TCB').thing as Thread
     if (target.isFirst && target.life) return refuse('IllegalOperation')
     this.stop(target)
     target.started = false
-    target.entry = true
+    target.entry = entry
     if (target.state !== 'inactive') target.state = 'suspended'
     if (resume) this.resume(target)
     return null
@@ -143,7 +194,7 @@ export class Model extends Memory {
     thread.bound = undefined
   }
   private release(thread: Thread): void {
-    for (const cap of [thread.cspace, thread.vspace]) if (cap) this.delete(cap)
+    for (const cap of [thread.cspace, thread.vspace, thread.buffer]) if (cap) this.delete(cap)
   }
   /** Its copies of what it was configured with: they go when those are revoked. */
   private readonly holders = new Map<Cap, Thread>()
@@ -158,6 +209,7 @@ export class Model extends Memory {
     const thread = this.holders.get(cap)
     this.holders.delete(cap)
     if (thread?.cspace === cap) thread.cspace = undefined
+    if (thread?.buffer === cap) thread.buffer = undefined
     if (thread?.vspace !== cap) return
     thread.vspace = undefined
     this.moveOut(thread)

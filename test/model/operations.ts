@@ -3,7 +3,7 @@ import type { IpcMessage, IpcReceived, Libsel4 } from '#sel4/threads'
 import type { Slot } from './cnodes.ts'
 import type { Model } from './model.ts'
 import type { Packet, Path, Thread } from './threads.ts'
-import { PAGING } from './tree.ts'
+import { type Kind, PAGING } from './tree.ts'
 
 /** Where a machine's first bank begins. */
 export interface Machine {
@@ -15,6 +15,16 @@ interface Definition {
   /** A system call: it takes place when it is made, and others wait for what comes of it. */
   readonly isCall?: true
 }
+/** What a thread runs: one entry for each, so that its faults tell it from others. */
+export const entryOf = (who: number): string => `work ${who}`
+const WORD_BYTES = 4
+function bytesOf(value: number): Uint8Array {
+  const bytes = new Uint8Array(WORD_BYTES)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
+/** The gate's number of the first system call there is not. */
+const UNKNOWN_FIRST = 512
 const message = ({ label, body, caps }: Packet): IpcMessage => ({ label, body, caps })
 const plain = (received: IpcReceived | undefined): unknown =>
   received
@@ -121,12 +131,21 @@ export const OPERATIONS = {
       m.Untyped_Retype(t, untyped, type, size, root, node, offset, count),
   },
   TCB_Configure: {
-    run: (s, { tcb, cspace, data, vspace }) => s.TCB_Configure(tcb, 0, cspace, data, vspace, 0, 0, 0),
-    mean: (m, t, { tcb, cspace, data, vspace }) => m.TCB_Configure(t, tcb, cspace, data, vspace),
+    run: (s, { tcb, faultEp, cspace, data, vspace, buffer, frame }) =>
+      s.TCB_Configure(tcb, faultEp, cspace, data, vspace, 0, buffer, frame),
+    mean: (m, t, { tcb, ...args }) => m.TCB_Configure(t, tcb, args),
+  },
+  TCB_SetSpace: {
+    run: (s, { tcb, faultEp, cspace, data, vspace }) => s.TCB_SetSpace(tcb, faultEp, cspace, data, vspace, 0),
+    mean: (m, t, { tcb, ...args }) => m.TCB_SetSpace(t, tcb, args),
+  },
+  TCB_SetIPCBuffer: {
+    run: (s, { tcb, buffer, frame }) => s.TCB_SetIPCBuffer(tcb, buffer, frame),
+    mean: (m, t, { tcb, ...args }) => m.TCB_SetIPCBuffer(t, tcb, args),
   },
   TCB_WriteRegisters: {
-    run: (s, { tcb, resume, who }) => s.TCB_WriteRegisters(tcb, resume, 'work', [who]),
-    mean: (m, t, { tcb, resume }) => m.TCB_WriteRegisters(t, tcb, resume),
+    run: (s, { tcb, resume, who }) => s.TCB_WriteRegisters(tcb, resume, entryOf(who), [who]),
+    mean: (m, t, { tcb, resume, who }) => m.TCB_WriteRegisters(t, tcb, entryOf(who), resume),
   },
   TCB_Suspend: {
     run: (s, { tcb }: OnTcb) => s.TCB_Suspend(tcb),
@@ -143,7 +162,7 @@ export const OPERATIONS = {
   },
   X86_Page_Map: {
     run: (s, { cap, vspace, vaddr, rights }) => s.X86_Page_Map(cap, vspace, vaddr, rights, 0),
-    mean: (m, t, { cap, vspace, vaddr }) => m.Page_Map(t, cap, vspace, vaddr),
+    mean: (m, t, { cap, vspace, vaddr, rights }) => m.Page_Map(t, cap, vspace, vaddr, rights),
   },
   X86_Page_GetAddress: {
     run: async (s, { cap }, { base }) => ((await s.X86_Page_GetAddress(cap)) as number) - base,
@@ -153,14 +172,49 @@ export const OPERATIONS = {
     run: (s, { level, cap, vspace, vaddr }) => s[MAPS[level]](cap, vspace, vaddr, 0),
     mean: (m, t, { level, cap, vspace, vaddr }) => m.Paging_Map(t, level, cap, vspace, vaddr),
   },
-  /** Level 3: a page. */
+  /** Level 3: a page; 4: a device's table. */
   X86_Unmap: {
     run: (s, { level, cap }) => s[UNMAPS[level]](cap),
-    mean: (m, t, { level, cap }) => m.Unmap(t, cap, PAGING[level] ?? 'Frame'),
+    mean: (m, t, { level, cap }) => m.Unmap(t, cap, UNMAPPED[level]),
+  },
+  X86_IOPageTable_Map: {
+    run: (s, { cap, iospace, ioaddr }, { base }) => s.X86_IOPageTable_Map(cap, iospace, base + ioaddr),
+    mean: (m, t, { cap, iospace, ioaddr }) => m.IOPageTable_Map(t, cap, iospace, ioaddr),
+  },
+  X86_Page_MapIO: {
+    run: (s, { cap, iospace, rights, ioaddr }, { base }) => s.X86_Page_MapIO(cap, iospace, rights, base + ioaddr),
+    mean: (m, t, { cap, iospace, rights, ioaddr }) => m.Page_MapIO(t, cap, iospace, rights, ioaddr),
+  },
+  Load: {
+    isCall: true,
+    run: async (s, { vaddr }) => new DataView((await s.load(vaddr, WORD_BYTES)).buffer).getUint32(0),
+    mean: (m, t, { vaddr }) => m.load(t, vaddr),
+  },
+  Store: {
+    isCall: true,
+    run: (s, { vaddr, value }) => s.store(vaddr, bytesOf(value)).then(() => null),
+    mean: (m, t, { vaddr, value }) => m.store(t, vaddr, value),
+  },
+  UnknownSyscall: {
+    isCall: true,
+    run: (s, { number }) => s.unknownSyscall(number),
+    mean: (m, t, { number }) => m.unknownSyscall(t, UNKNOWN_FIRST + number),
+  },
+  PortIn: {
+    isCall: true,
+    run: (s, { port }) => s.inb(port),
+    mean: (m, t, { port }) => m.portIn(t, port),
   },
 } as const satisfies Record<string, Definition>
 const MAPS = ['X86_PDPT_Map', 'X86_PageDirectory_Map', 'X86_PageTable_Map'] as const
-const UNMAPS = ['X86_PDPT_Unmap', 'X86_PageDirectory_Unmap', 'X86_PageTable_Unmap', 'X86_Page_Unmap'] as const
+const UNMAPS = [
+  'X86_PDPT_Unmap',
+  'X86_PageDirectory_Unmap',
+  'X86_PageTable_Unmap',
+  'X86_Page_Unmap',
+  'X86_IOPageTable_Unmap',
+] as const
+const UNMAPPED: readonly Kind[] = [...PAGING, 'Frame', 'IOPageTable']
 export type OperationName = keyof typeof OPERATIONS
 
 export interface Plan {
@@ -178,6 +232,7 @@ export const DISTURBS: ReadonlySet<OperationName> = new Set([
   'CNode_Mutate',
   'CNode_Rotate',
   'TCB_Configure',
+  'TCB_SetSpace',
   'TCB_WriteRegisters',
   'TCB_Suspend',
   'TCB_Resume',

@@ -5,14 +5,15 @@
  *   plans.helpful(waiting, free)             one that may end somebody's wait
  */
 import { OBJECT_TYPE } from '#contracts/sel4'
-import { OWN } from './chance.ts'
+import { OWN, OWN_SPACE } from './chance.ts'
+import type { Life } from './memory.ts'
 import type { Model } from './model.ts'
 import type { OperationName, Plan } from './operations.ts'
-import { Purpose } from './purpose.ts'
+import { Driving } from './driving.ts'
 import type { Thread } from './threads.ts'
 import { PAGING, Table } from './tree.ts'
 
-const WEIGHTS: Readonly<Record<OperationName, number>> = {
+const WEIGHTS: Readonly<Partial<Record<OperationName, number>>> = {
   Send: 5,
   NBSend: 4,
   Call: 6,
@@ -31,6 +32,8 @@ const WEIGHTS: Readonly<Record<OperationName, number>> = {
   CNode_SaveCaller: 4,
   Untyped_Retype: 14,
   TCB_Configure: 4,
+  TCB_SetSpace: 2,
+  TCB_SetIPCBuffer: 3,
   TCB_WriteRegisters: 4,
   TCB_Suspend: 2,
   TCB_Resume: 4,
@@ -40,6 +43,10 @@ const WEIGHTS: Readonly<Record<OperationName, number>> = {
   X86_Page_GetAddress: 1,
   X86_Paging_Map: 6,
   X86_Unmap: 3,
+  Load: 8,
+  Store: 8,
+  UnknownSyscall: 2,
+  PortIn: 1,
 }
 const TYPES: readonly (readonly [type: number, least: number, most: number])[] = [
   [OBJECT_TYPE.seL4_UntypedObject, 4, 13],
@@ -54,11 +61,12 @@ const TYPES: readonly (readonly [type: number, least: number, most: number])[] =
   [OBJECT_TYPE.seL4_X64_PML4Object, 0, 0],
   [OBJECT_TYPE.seL4_X86_4K, 0, 0],
   [OBJECT_TYPE.seL4_X86_4K, 0, 0],
+  [OBJECT_TYPE.seL4_X86_LargePageObject, 0, 0],
   [OBJECT_TYPE.seL4_X86_PageTableObject, 0, 0],
   [OBJECT_TYPE.seL4_X86_PageDirectoryObject, 0, 0],
 ]
 
-export class Plans extends Purpose {
+export class Plans extends Driving {
   private readonly deck: OperationName[]
 
   constructor(seed: number, model: Model) {
@@ -83,6 +91,11 @@ export class Plans extends Purpose {
     switch (name) {
       case 'Untyped_Retype':
         return this.retype(t)
+      case 'Load':
+      case 'Store':
+      case 'UnknownSyscall':
+      case 'PortIn':
+        return this.accessing(name, t)
       case 'Reply':
         return t.caller || this.rarely(10) ? { packet: this.packet(t, undefined, 2) } : undefined
       case 'Signal':
@@ -99,6 +112,17 @@ export class Plans extends Purpose {
         if (!this.knows(t, 'Endpoint', 'Reply')) return undefined
         return { cptr: this.address(t, 'Endpoint', 'Reply'), packet: this.packet(t) }
     }
+  }
+  /** What is a fault ends a process when its first thread does it, and stops a thread that has no handler. */
+  private accessing(name: OperationName, t: Thread): object | undefined {
+    const mayFault = !t.isFirst && (this.model.handlerOf(t) !== undefined || this.rarely(12))
+    if (name === 'UnknownSyscall') return mayFault ? { number: this.below(100) } : undefined
+    if (name === 'PortIn') return mayFault ? { port: this.below(0x400) } : undefined
+    const { pages } = (t.life as Life).vspace
+    const page = pages.size && !this.rarely(6) ? this.pick([...pages.keys()]) : this.vaddr()
+    const vaddr = page + 4 * this.below(3) + (this.rarely(8) ? 2 ** 12 * this.below(512) : 0)
+    const faults = !this.model.seen(t, vaddr, name === 'Store')
+    return !faults || mayFault ? { vaddr, value: ++this.bodies } : undefined
   }
   private onCNode(name: OperationName, t: Thread): object | undefined {
     const at = this.slot(t, name !== 'CNode_SaveCaller', name === 'CNode_CancelBadgedSends' ? ['Endpoint'] : undefined)
@@ -146,14 +170,12 @@ export class Plans extends Purpose {
     const resume = this.rarely(4) ? 0 : 1
     switch (name) {
       case 'TCB_Configure':
+      case 'TCB_SetSpace':
         // Where a running thread's code lives is not changed under it.
         if (target?.kind === 'TCB' && target.state === 'running') return undefined
-        return {
-          tcb,
-          cspace: this.rarely(3) ? this.address(t, 'CNode') : OWN,
-          data: this.rarely(4) ? this.badge() : 0,
-          vspace: this.rarely(3) ? this.address(t, 'VSpace') : 3,
-        }
+        return { tcb, ...this.spaces(t), ...this.buffer(t) }
+      case 'TCB_SetIPCBuffer':
+        return { tcb, ...this.buffer(t) }
       case 'TCB_Resume':
         // A thread that was never told where to begin ends its process.
         return target?.kind === 'TCB' && !target.isFirst && !target.entry ? undefined : { tcb }
@@ -165,11 +187,25 @@ export class Plans extends Purpose {
         return { tcb }
     }
   }
+  private spaces(t: Thread): object {
+    return {
+      faultEp: this.rarely(3) ? 0 : this.address(t, 'Endpoint'),
+      cspace: this.rarely(3) ? this.address(t, 'CNode') : OWN,
+      data: this.rarely(4) ? this.badge() : 0,
+      vspace: this.rarely(3) ? this.address(t, 'VSpace') : OWN_SPACE,
+    }
+  }
+  private buffer(t: Thread): object {
+    if (this.rarely(3)) return { buffer: 0, frame: this.below(100) }
+    return { buffer: 2 ** 30 + 512 * this.below(4), frame: this.address(t, 'Frame') }
+  }
+  private vaddr(): number {
+    if (this.rarely(50)) return this.pick([2 ** 47, 4097])
+    return this.below(2) * 2 ** 39 + this.below(2) * 2 ** 30 + this.below(2) * 2 ** 21 + this.below(3) * 2 ** 12
+  }
   private onSpace(name: OperationName, t: Thread): object {
     const vspace = this.rarely(5) ? this.address(t, 'VSpace') : 3
-    const vaddr = this.rarely(50)
-      ? this.pick([2 ** 47, 4097])
-      : this.below(2) * 2 ** 39 + this.below(2) * 2 ** 30 + this.below(2) * 2 ** 21 + this.below(3) * 2 ** 12
+    const vaddr = this.vaddr()
     const level =
       name === 'X86_Page_Map' || name === 'X86_Page_GetAddress' ? 3 : this.below(name === 'X86_Unmap' ? 4 : 3)
     const cap = this.address(t, PAGING[level] ?? 'Frame')

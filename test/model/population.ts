@@ -1,18 +1,22 @@
 /** Who is there: the root task's gifts, eight processes, their births and deaths. */
 import { OBJECT_TYPE, RIGHTS } from '#contracts/sel4'
 import type { Environment } from '#sel4/api'
-import { FIRST_SLOT, SLOTS } from './chance.ts'
-import type { Life } from './memory.ts'
-import type { OperationName } from './operations.ts'
+import { FIRST_SLOT, OWN, SLOTS } from './chance.ts'
+import type { Driver } from './driving.ts'
+import { type Life, IoSpace } from './memory.ts'
+import { entryOf, type OperationName } from './operations.ts'
 import { handleOf, Rounds } from './rounds.ts'
 import { Table, Untyped, WORD } from './tree.ts'
 
 export const WORKERS = 8
-export const BANK_BYTES = 32 << 20
-const POOL_BITS = 23
+const BANK_BYTES = 64 << 20
+const POOL_BITS = 25
 /** What a process is given at birth: some dozens of objects. */
 const SHARE_BITS = 15
-const OWN = 2
+/** One large page. */
+const LARGE_BITS = 21
+/** What the root task makes of for a device: large pages and, beside them, small ones. */
+const DEVICE_BITS = 22
 const POOL_SLOT = 0x1000
 /** Where all meet: the root task's capabilities to two endpoints and a notification. */
 const COMMON = [
@@ -22,9 +26,12 @@ const COMMON = [
 ] as const
 /** Where the root task makes what it gives away. */
 const SCRATCH = POOL_SLOT + 8
+const FOR_DEVICE = POOL_SLOT + 9
 
 export class Population extends Rounds {
   private root?: Environment
+  /** Who lets a device reach memory. */
+  protected driver!: Driver
   // ------------------------------------------------------------ programs
 
   protected async tester(env: Environment): Promise<void> {
@@ -32,14 +39,22 @@ export class Population extends Rounds {
     await new Promise(() => {})
   }
   protected async worker(env: Environment): Promise<void> {
-    env.entry('work', async (sel4, [number]) => {
+    this.programs.set(env.name, env)
+    for (const { number } of this.model.threads) this.entry(env, number)
+    const life = this.lives.find(({ name }) => name === env.name)
+    this.newborn = { env, life }
+    await new Promise(() => {})
+  }
+  private readonly programs = new Map<string, Environment>()
+  protected prepare(who: number): void {
+    for (const env of this.programs.values()) this.entry(env, who)
+  }
+  private entry(env: Environment, who: number): void {
+    env.entry(entryOf(who), async (sel4, [number]) => {
       const thread = [...this.model.threads].find((one) => one.number === number)
       if (thread) this.handles.set(thread, handleOf(sel4, env.name))
       await new Promise(() => {})
     })
-    const life = this.lives.find(({ name }) => name === env.name)
-    this.newborn = { env, life }
-    await new Promise(() => {})
   }
   protected newborn?: { env: Environment; life?: Life }
 
@@ -54,6 +69,9 @@ export class Population extends Rounds {
     this.handles.set(this.rootLife.first, handleOf(libsel4, name))
     const bank = model.root(new Untyped('Untyped', model.next(), 0, BANK_BYTES))
     model.put(bank, { table: this.rootLife.cspace, index: caps['untyped.test'] })
+    const space = model.root(new IoSpace('IOSpace', model.next()))
+    model.put(space, { table: this.rootLife.cspace, index: caps['iospace.chip'] })
+    this.driver = { thread: this.rootLife.first, iospace: caps['iospace.chip'], untyped: FOR_DEVICE }
     await this.givePool()
     await this.makeCommon()
     for (let i = 0; i < WORKERS; i++) await this.birth(`w${i}`)
@@ -71,6 +89,7 @@ export class Population extends Rounds {
   }
   protected async makeCommon(): Promise<void> {
     for (const { slot, type } of COMMON) await this.make(POOL_SLOT, type, 0, OWN, slot)
+    await this.make(POOL_SLOT, OBJECT_TYPE.seL4_UntypedObject, DEVICE_BITS, OWN, FOR_DEVICE)
   }
   /** All that was ever made, at once. */
   protected async revokePool(): Promise<void> {
@@ -107,8 +126,9 @@ export class Population extends Rounds {
     const { cnode } = this.controls.get(life.name) as { cnode: number }
     const free = freeSlot(life.cspace)
     if (free === undefined) return
-    if (!this.poolHas(2 ** SHARE_BITS)) return this.revokePool()
-    await this.make(POOL_SLOT, OBJECT_TYPE.seL4_UntypedObject, SHARE_BITS, cnode, free)
+    const bits = this.chance.rarely(4) ? LARGE_BITS : SHARE_BITS
+    if (!this.poolHas(2 ** bits)) return this.revokePool()
+    await this.make(POOL_SLOT, OBJECT_TYPE.seL4_UntypedObject, bits, cnode, free)
     await this.meet(life)
     await this.second(life)
   }
@@ -119,10 +139,16 @@ export class Population extends Rounds {
     if (free === undefined) return
     await this.byRoot('CNode_Delete', { root: OWN, at: [SCRATCH, WORD] })
     await this.make(POOL_SLOT, OBJECT_TYPE.seL4_TCBObject, 0, OWN, SCRATCH)
-    await this.byRoot('TCB_Configure', { tcb: SCRATCH, cspace: cnode, data: 0, vspace })
+    const spaces = { faultEp: this.handlerFor(life), cspace: cnode, data: 0, vspace }
+    await this.byRoot('TCB_Configure', { tcb: SCRATCH, ...spaces, buffer: 0, frame: 0 })
     const who = this.rootLife.cspace.slots.get(SCRATCH)?.thing.number
     await this.byRoot('TCB_WriteRegisters', { tcb: SCRATCH, resume: 1, who })
     await this.byRoot('CNode_Move', { root: cnode, to: [free, WORD], from: OWN, at: [SCRATCH, WORD] })
+  }
+  /** Mostly an endpoint that its process has: what the thread does wrong is told there. */
+  private handlerFor({ cspace }: Life): number {
+    const endpoints = [...cspace.slots].filter(([, { thing }]) => thing.kind === 'Endpoint')
+    return endpoints.length && !this.chance.rarely(4) ? this.chance.pick(endpoints)[0] : 0
   }
   protected async meet({ name, cspace }: Life): Promise<void> {
     const root = (this.controls.get(name) as { cnode: number }).cnode

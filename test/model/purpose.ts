@@ -1,5 +1,5 @@
 /** What chance alone would seldom hit: the next step of something longer, and what ends somebody's wait. */
-import { OBJECT_TYPE } from '#contracts/sel4'
+import { OBJECT_TYPE, X86_64 } from '#contracts/sel4'
 import { Chance, FIRST_SLOT, OWN, OWN_SPACE } from './chance.ts'
 import { VSpace } from './memory.ts'
 import type { OperationName, Plan } from './operations.ts'
@@ -7,6 +7,9 @@ import { Endpoint, Reply, type Thread } from './threads.ts'
 import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
 
 const COVERED = [39, 30, 21]
+const LEVELS = COVERED.length
+const LARGE = 2 ** X86_64.largePageBits
+const LARGE_FRAME = OBJECT_TYPE.seL4_X86_LargePageObject
 const TYPE_OF: Readonly<Partial<Record<Kind, number>>> = {
   PDPT: OBJECT_TYPE.seL4_X86_PDPTObject,
   PageDirectory: OBJECT_TYPE.seL4_X86_PageDirectoryObject,
@@ -48,16 +51,22 @@ export abstract class Purpose extends Chance {
   protected mapping(thread: Thread): Plan | undefined {
     const space = this.reached(thread).find(({ cptr }) => cptr === OWN_SPACE)?.cap.thing
     if (!(space instanceof VSpace)) return undefined
-    const vaddr = this.below(2) * 2 ** 30 + this.below(3) * 2 ** 12
-    const level = space.tables.findIndex((table, i) => !table.has(vaddr - (vaddr % 2 ** COVERED[i])))
+    const large = this.rarely(4)
+    const vaddr = this.below(2) * 2 ** 30 + (large ? this.below(3) * LARGE : this.below(3) * 2 ** 12)
+    const levels = large ? LEVELS - 1 : LEVELS
+    const level = space.tables.slice(0, levels).findIndex((table, i) => !table.has(vaddr - (vaddr % 2 ** COVERED[i])))
     const kind = PAGING[level] ?? 'Frame'
-    const ready = this.ofKind(thread, kind).filter(({ cap }) => !cap.unmap)
-    if (!ready.length) return this.making(thread, TYPE_OF[kind] as number)
+    const ready = this.ofKind(thread, kind).filter(
+      ({ cap }) => !cap.unmap && (kind !== 'Frame' || (cap.thing.bytes === LARGE) === large),
+    )
+    if (!ready.length) return this.making(thread, level < 0 && large ? LARGE_FRAME : (TYPE_OF[kind] as number))
     const args = { level, cap: this.pick(ready).cptr, vspace: OWN_SPACE, vaddr, rights: this.rights() }
     return { thread, name: level < 0 ? 'X86_Page_Map' : 'X86_Paging_Map', args }
   }
   protected making(thread: Thread, type: number): Plan | undefined {
-    const untypeds = this.ofKind(thread, 'Untyped')
+    const untypeds = this.ofKind(thread, 'Untyped').filter(
+      ({ cap }) => type !== LARGE_FRAME || cap.thing.bytes >= LARGE,
+    )
     if (!untypeds.length) return undefined
     const { root, at } = this.slot(thread, false)
     const found = this.reached(thread).find(({ cptr }) => cptr === root)?.cap.thing

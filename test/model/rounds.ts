@@ -27,17 +27,16 @@ const SHOWN = Number(process.env.SHOWN ?? 60)
 
 const LAUNCH = {
   machine: 'pc',
-  banks: { test: { bytes: '32 MiB' } },
-  devices: {},
+  banks: { test: { bytes: '64 MiB' } },
+  devices: { chip: { image: 'chip' } },
   cables: {},
   root: { image: 'tester', banks: ['test'] },
   images: { worker: { image: 'worker' } },
 }
+const CHIP = { ports: [], irqs: [], mmio: [], memory: [], dma: true }
+const WORKER = { needs: { interfaces: ['ExecutiveServices'] } }
 const files: ManifestFiles = {
-  description: (_kind, image) => ({
-    file: `${image}.json`,
-    text: JSON.stringify({ needs: { interfaces: ['ExecutiveServices'] } }),
-  }),
+  description: (kind, image) => ({ file: `${image}.json`, text: JSON.stringify(kind === 'device' ? CHIP : WORKER) }),
   exists: () => true,
 }
 export interface Handle {
@@ -70,9 +69,14 @@ export abstract class Rounds {
     const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
     this.base = manifest.banks[0].physicalAddress
     this.chance = new Plans(seed, this.model)
-    const images = { tester: (env: Environment) => this.tester(env), worker: (env: Environment) => this.worker(env) }
+    const images = {
+      tester: (env: Environment) => this.tester(env),
+      worker: (env: Environment) => this.worker(env),
+      chip: attached,
+    }
     this.sim = new Simulator({ seed, manifest, view: viewOf(manifest), images, maxDelay })
     this.model.isLoose = !slowpath
+    this.model.bankBase = this.base
     this.model.stopped = (thread) => void this.handles.delete(thread)
     this.listen()
   }
@@ -95,6 +99,8 @@ export abstract class Rounds {
     if (state === 'running' && operation?.isMethod && !operation.expected) this.model.attempt(operation)
   }
   protected abstract tester(env: Environment): Promise<void>
+  /** Every program knows the thread's entry. */
+  protected abstract prepare(who: number): void
   protected abstract worker(env: Environment): Promise<void>
 
   /** How often each operation went well, and was refused. */
@@ -102,12 +108,14 @@ export abstract class Rounds {
     return Object.fromEntries([...this.counts].sort())
   }
   protected async round(plans: readonly Plan[]): Promise<void> {
+    const before = this.alongSessions()
     for (const plan of plans) this.issue(plan)
-    await this.settle()
+    await this.settle(before)
   }
   protected issue({ thread, name, args }: Plan): void {
     const { run, mean, isCall } = definitionOf(name)
     const { sel4, process } = this.handles.get(thread) as Handle
+    if (name === 'TCB_WriteRegisters') this.prepare((args as { who: number }).who)
     const id = ++this.operations
     const operation: Operation = {
       id,
@@ -129,9 +137,18 @@ export abstract class Rounds {
     this.log.push(line)
     if (this.log.length > SHOWN) this.log.shift()
   }
-  protected async settle(): Promise<void> {
+  /** Who waits to send, and not in the kernel. */
+  private alongSessions(): Thread[] {
+    return [...this.model.threads].filter((thread) => {
+      const { process, number } = this.handles.get(thread) ?? {}
+      const real = this.sim.kernel.processes.get(process ?? '')?.threads.get(number ?? -1)
+      return thread.doing?.wait === 'send' && thread.state === 'running' && real && !real.isBlocked
+    })
+  }
+  protected async settle(alongSessions: readonly Thread[] = []): Promise<void> {
     await settle()
     await this.sim.run(ROUND_MS)
+    for (const thread of alongSessions) this.model.lostItsWay(thread)
     this.model.makeAgain()
     for (const thread of this.underWay(true)) this.judge(thread, thread.operation as Operation)
     for (const thread of this.underWay(false)) this.judge(thread, thread.operation as Operation)
@@ -181,6 +198,9 @@ export abstract class Rounds {
       `seed ${this.seed}, after ${this.operations} operations: ${what}\n${this.log.join('\n')}\n${JSON.stringify(warnings)}`,
     )
   }
+}
+async function attached({ machine }: Environment): Promise<void> {
+  machine?.attach({ reset() {} })
 }
 export const handleOf = (sel4: Libsel4, process: string): Handle => ({
   sel4,

@@ -7,14 +7,15 @@ import { type Cap, R, Refused, refuse, Thing, Tree } from './tree.ts'
 
 export interface Packet {
   readonly label: number
-  readonly body: number | null
+  /** Of a fault: what [seL4 manual] 6.2 lists. */
+  readonly body: number | null | readonly unknown[]
   readonly caps: readonly number[]
   /** Where a capability that comes in answer goes. */
   readonly path?: Path
 }
 export type Path = readonly [root: number, index: number, depth: number]
 /** badge, label, body, capabilities, which of them are shown by badge, those badges, whether it may be answered. */
-export type Message = readonly [number, number, number | null, number, number, readonly number[], boolean]
+export type Message = readonly [number, number, Packet['body'], number, number, readonly number[], boolean]
 
 /** One system call or method under way. */
 export interface Operation {
@@ -38,13 +39,18 @@ export type Doing =
   | { readonly wait: 'send'; readonly at: Endpoint; readonly entry: Sending }
   | { readonly wait: 'receive'; readonly at: Endpoint; readonly rights: number; readonly path?: Path }
   | { readonly wait: 'signal'; readonly at: Notification }
-  | { readonly wait: 'answer'; readonly path?: Path }
+  | { readonly wait: 'answer'; readonly path?: Path; readonly fault?: number }
 export interface Sending {
   readonly thread: Thread
   readonly badge: number
   readonly rights: number
   readonly call: boolean
   readonly packet: Packet
+  /** The capability, and where its thread named it. */
+  readonly through: Cap
+  readonly address: number
+  /** It is what its sender did, not what it says. */
+  readonly fault?: number
   /** Those with one number came at once: nobody can say in which order. */
   readonly came: number
 }
@@ -70,7 +76,11 @@ export class Thread extends Thing {
   /** A process's first. */
   isFirst = false
   started = false
-  entry = false
+  /** What it was told to run. */
+  entry?: string
+  /** Where, in its CSpace, its faults go to. */
+  faultEp = 0
+  buffer?: Cap
   bound?: Notification
   caller?: Reply
   doing?: Doing
@@ -134,8 +144,10 @@ export class Threads extends Tree {
     const bit = badge || 1
     const { bound } = notification
     if (bound?.doing?.wait === 'receive') {
+      // It may have been bound with signals in it.
+      const heard = this.takeWord(notification) | bit
       this.leave(bound)
-      this.done(bound, word(bit))
+      this.done(bound, word(heard))
     } else {
       const waiter = notification.waiting.shift()
       if (waiter) this.done(waiter, word(bit))
@@ -149,7 +161,6 @@ export class Threads extends Tree {
     return heard
   }
   protected waitFor(thread: Thread, notification: Notification, blocks: boolean): unknown {
-    if (notification.bound && notification.bound !== thread) return refuse('InvalidCapability', 'FailedLookup')
     const heard = this.takeWord(notification)
     if (heard) return word(heard)
     if (!blocks) return null

@@ -17,6 +17,8 @@ export type Kind =
   | 'PageDirectory'
   | 'PageTable'
   | 'VSpace'
+  | 'IOPageTable'
+  | 'IOSpace'
   | 'Reply'
 export const WORD = 32
 export const R = { read: 1, write: 2, grant: 4, grantReply: 8, all: 15 } as const
@@ -69,29 +71,45 @@ export interface Cap {
   place?: Place
   /** Takes it out of where it is mapped. */
   unmap?: () => void
+  mappedIn?: Thing
 }
 
 /** What went wrong, every way it may be said: where several things are wrong at once, any of them may be named. */
 export class Refused extends Error {
   readonly names: readonly string[]
+  /** What was looked up in vain. */
+  lookup?: Failure
   constructor(...names: string[]) {
     super(names.join('|'))
     this.names = names
   }
 }
+/** [seL4 manual] 3.4: the kind of failure, and what is said of each kind. */
+export interface Failure {
+  readonly address: number
+  readonly failure: readonly number[]
+}
 export const refuse = (...names: string[]): never => {
   throw new Refused(...names.map((name) => `seL4_${name}`))
 }
+/** [seL4 manual] 3.4.1 to 3.4.4 */
+const [INVALID_ROOT, MISSING_CAPABILITY, DEPTH_MISMATCH, GUARD_MISMATCH] = [1, 2, 3, 4]
+export const notFound = (address: number, ...failure: number[]): never => {
+  throw Object.assign(new Refused('seL4_FailedLookup'), { lookup: { address, failure } })
+}
+/** It is not there, or not with the rights that are needed. */
+export const missing = (address: number, left = 0): never => notFound(address, MISSING_CAPABILITY, left)
 
 const bits = (value: number, from: number, count: number): number => Math.floor(value / 2 ** from) % 2 ** count
 /** [seL4 manual] 3.3.2: guard and index are taken off the address level by level. */
 function walk(root: Cap | undefined, address: number, depth: number): Place & { left: number } {
-  if (!root || !(root.thing instanceof Table)) return refuse('FailedLookup')
+  if (!root || !(root.thing instanceof Table)) return notFound(address, INVALID_ROOT)
   let at: Cap & { thing: Table } = root as never
   for (let left = depth; ; ) {
     const { guard, guardBits, thing } = at
-    if (guardBits > left || bits(address, left - guardBits, guardBits) !== guard) return refuse('FailedLookup')
-    if (guardBits + thing.radix > left) return refuse('FailedLookup')
+    if (guardBits > left || bits(address, left - guardBits, guardBits) !== guard)
+      return notFound(address, GUARD_MISMATCH, left, guard, guardBits)
+    if (guardBits + thing.radix > left) return notFound(address, DEPTH_MISMATCH, left, guardBits + thing.radix)
     left -= guardBits + thing.radix
     const index = bits(address, left, thing.radix)
     const next = thing.slots.get(index)
@@ -105,8 +123,8 @@ export function slotOf(root: Cap | undefined, index: number, depth: number): Pla
   return left ? refuse('FailedLookup') : place
 }
 export function capOf(root: Cap | undefined, address: number): Cap {
-  const { table, index } = walk(root, address, WORD)
-  return table.slots.get(index) ?? refuse('FailedLookup')
+  const { table, index, left } = walk(root, address, WORD)
+  return table.slots.get(index) ?? missing(address, left)
 }
 export const capIn = ({ table, index }: Place): Cap | undefined => table.slots.get(index)
 
@@ -155,7 +173,7 @@ export class Tree {
   /** [seL4 manual] 3.1.4, table of derivation. Throws; changes nothing. */
   checkDerivable(cap: Cap): void {
     const { kind } = cap.thing
-    if (kind === 'Reply' || PAGING.includes(kind)) refuse('IllegalOperation')
+    if (kind === 'Reply' || kind === 'IOPageTable' || PAGING.includes(kind)) refuse('IllegalOperation')
     if (kind === 'Untyped' && this.descendants(cap).length) refuse('RevokeFirst')
   }
   /** With no more rights; `badge` undefined: the source's. */
