@@ -2,7 +2,7 @@
  * Processes in containers: instead of forking, the kernel tells an agent that waits in each container what to start.
  *
  *   agent ──connects──► RUN/agents/<name>      the kernel listens, one socket per container, and asks the host who came
- *   kernel ──spawn {life, image, token, terminal, heapBytes}──► agent ──started {life, pid}──► … ──exit {life, code, signal, heapIsFull}──►
+ *   kernel ──spawn {life, image, token, address, terminal, heapBytes}──► agent ──started {life, pid}──► … ──exit {life, code, signal, heapIsFull}──►
  *   kernel ──kill {life, signal} · usage {life} · leave · renew──► agent ──usage {life, state, cpuMs, rssKb, ownKb} · leaving──►
  *
  *   open()              listens for all agents
@@ -33,6 +33,7 @@ export interface Order {
   readonly name: string
   readonly image: string
   readonly token: string
+  readonly address: string
   readonly terminal: boolean
   readonly heapBytes?: number
 }
@@ -113,8 +114,8 @@ class Slot {
     this.socket?.write(`${JSON.stringify(message)}\n`)
   }
   spawn(life: Life): void {
-    const { image, token, terminal, heapBytes } = life.order
-    this.send({ op: 'spawn', life: life.id, image, token, terminal, heapBytes })
+    const { image, token, address, terminal, heapBytes } = life.order
+    this.send({ op: 'spawn', life: life.id, image, token, address, terminal, heapBytes })
   }
 }
 

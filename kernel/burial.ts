@@ -49,7 +49,7 @@ export class Burials {
     await kernel.machine.stopDma(process)
     this.dismantle(process)
     await kernel.sessions.settled()
-    if (process.address) kernel.host.forget(process.address)
+    kernel.host.forget(init.address)
     kernel.forget(process)
     if (!kernel.isStopping) this.afterwards(process, report, reborn)
     kernel.machine.unshare(process)

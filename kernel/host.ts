@@ -8,6 +8,8 @@ export interface StartRequest {
   readonly name: string
   readonly image: string
   readonly token: string
+  /** Where its fast path listens: of newAddress(). */
+  readonly address: string
   /** Owns the terminal. */
   readonly terminal: boolean
   /** Limit of its own memory, beside the banks. */
@@ -38,7 +40,9 @@ export interface Host {
   /** Starts an image; resolves with its pid. */
   start(request: StartRequest): number
   kill(pid: number, signal: string): void
-  /** A process is gone: so is the place where its fast path listened. */
+  /** A place for a process's fast path to listen at, which nobody guesses. */
+  newAddress(): string
+  /** Its process is gone, however far it came: so is the place. */
   forget(address: string): void
   /** From now on it has what processor time the others leave, as far as the host can see to that. */
   yield(pid: number): void

@@ -190,11 +190,12 @@ export class Kernel {
     if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
     const generation = (this.generations.get(name) ?? 0) + 1
     const token = this.host.secret()
+    const address = this.host.newAddress()
     const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits.capabilities })
     const vspace = new VSpace(this.id(), this.waits)
     vspace.mappedMax = limits.mapped
     const tcb = new Tcb(this.id(), name)
-    const process = new Process({ ...plan, generation, token, cspace, vspace, tcb }, (message) =>
+    const process = new Process({ ...plan, generation, token, address, cspace, vspace, tcb }, (message) =>
       this.host.send(token, message),
     )
     try {
@@ -205,6 +206,7 @@ export class Kernel {
         name,
         image: plan.image,
         token,
+        address,
         terminal: plan.terminal ?? false,
         heapBytes: limits.heap,
       })
@@ -267,7 +269,7 @@ export class Kernel {
     const kind = message[0]
     if (ALONG_SESSIONS.has(kind)) return this.relay.relay(process, message)
     this.asked(process)
-    if (kind === KIND.HELLO) return this.hello(process, message)
+    if (kind === KIND.HELLO) return this.hello(process)
     if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
     this.request(process, kind, message)
   }
@@ -310,13 +312,8 @@ export class Kernel {
   private lastWords(process: Process, text: unknown): void {
     if (typeof text === 'string') process.epitaph = text.slice(0, EPITAPH_MAX)
   }
-  private hello(process: Process, message: Buffer): void {
-    const body = decodeBody(message)
-    if (process.state !== 'starting' || !Array.isArray(body) || typeof body[0] !== 'string')
-      return this.end(process, 'fault', 'a second birth')
-    if ([...this.processes.values()].some(({ address }) => address === body[0]))
-      return this.end(process, 'fault', 'it claims the address of another')
-    process.address = body[0]
+  private hello(process: Process): void {
+    if (process.state !== 'starting') return this.end(process, 'fault', 'a second birth')
     if (process.init.tcb.state === 'running') this.bear(process)
     else process.state = 'suspended'
   }

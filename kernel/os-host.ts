@@ -17,12 +17,13 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { availableParallelism, setPriority } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { Router } from 'zeromq'
 import { randomName } from '../lib/sel4/chance.ts'
 import { createBank, openBank } from '../lib/sel4/memory/bank.ts'
 import { monotonicMs } from '../lib/sel4/monotonic.ts'
-import { addressOf, BOUNDED, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
+import type { BootEnvironment } from '../lib/sel4/transport.ts'
+import { addressOf, BOUNDED, fileOf, gateOf, NEVER_WAIT, peerGone } from '../lib/sel4/zeromq.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from './host.ts'
 import { heapFlags, heapIsFull } from './heap.ts'
 
@@ -75,14 +76,14 @@ export class OsHost implements Host {
   send(token: string, message: Buffer): void {
     this.gate.send([token, message]).catch(peerGone)
   }
-  start({ name, image, token, terminal, heapBytes }: StartRequest): number {
+  start({ name, image, token, address, terminal, heapBytes }: StartRequest): number {
     const { run, bundle } = this.options
     const path = join(run, 'log', `${name}.log`)
     const log = openSync(path, 'a', 0o600)
     const { size } = fstatSync(log)
     const { PATH, TERM, COLORTERM, LANG, NEPTUNE_LOG, NEPTUNE_NODE_OPTIONS } = process.env
     const options = NEPTUNE_NODE_OPTIONS ? NEPTUNE_NODE_OPTIONS.split(' ') : []
-    const boot = JSON.stringify({ run, token, parent: process.pid })
+    const boot = JSON.stringify({ run, token, address, parent: process.pid } satisfies BootEnvironment)
     const env = { PATH, NEPTUNE_LOG, ...(terminal && { TERM, COLORTERM, LANG }), NEPTUNE_BOOT: boot }
     const stdio = terminal ? (['inherit', 'inherit', log] as const) : (['ignore', log, log] as const)
     try {
@@ -122,11 +123,11 @@ export class OsHost implements Host {
     // It may have ended meanwhile.
     if (this.children.has(pid)) setPriority(pid, BEHIND)
   }
-  /** The process said itself where it listens: only what can be a socket's name of this run is taken for one. */
+  newAddress(): string {
+    return addressOf(this.options.run, randomName())
+  }
   forget(address: string): void {
-    const { run } = this.options
-    const name = basename(address)
-    if (address === addressOf(run, name) && /^[0-9a-f]{32}$/.test(name)) rmSync(join(run, 's', name), { force: true })
+    rmSync(fileOf(address), { force: true })
   }
   usage(pid: number): Usage | undefined {
     try {

@@ -27,6 +27,8 @@ export interface ProcessInit {
   readonly generation: number
   readonly birth: Birth
   readonly token: string
+  /** Where its fast path listens. */
+  readonly address: string
   readonly cspace: CNode
   readonly vspace: VSpace
   readonly tcb: Tcb
@@ -74,8 +76,6 @@ export class Process {
   pid = 0
   /** Suspended: it has said hello, and is told who it is when its first thread is resumed. */
   state: 'starting' | 'suspended' | 'running' | 'dead' = 'starting'
-  /** Where its fast path listens. */
-  address = ''
   arena?: Capability
   epitaph?: string
   /** Why the kernel ended it, when the kernel did. */

@@ -174,7 +174,7 @@ export class SessionTable {
     { identity, target, meets }: SessionInfo,
   ): Omit<RouteInfo, 'session' | 'window'> {
     const answers = mayBeAnswered(cap.rights)
-    const where = { target, address: slow ? '' : receivers[0].address, identity, meets, answers }
+    const where = { target, address: slow ? '' : receivers[0].init.address, identity, meets, answers }
     if (!(cap.object instanceof DeviceFrame)) return where
     const { device, window, physicalAddress, bytes } = cap.object
     return { ...where, frame: { extent: device.frames[window].extent, physicalAddress, length: bytes } }
@@ -237,7 +237,7 @@ export class SessionTable {
     const tasks: Promise<unknown>[] = []
     for (const [sender, sessions] of groupBy(process.sessionsIn, (session) => [session.sender])) {
       for (const session of sessions) this.forget(session)
-      tasks.push(sender.ask(ASK.routeClosed, [sessions.map(({ id }) => id), process.address, true]))
+      tasks.push(sender.ask(ASK.routeClosed, [sessions.map(({ id }) => id), process.init.address, true]))
       const others = groupBy(sessions, (session) => session.receivers.filter((receiver) => receiver !== process))
       for (const [other, shared] of others)
         tasks.push(
@@ -273,7 +273,7 @@ export class SessionTable {
   private *tellFormerSenders(dead: Process): Generator<Promise<unknown>> {
     for (const process of this.host.processes()) {
       process.accusers.delete(dead.init.token)
-      if (process.identities.delete(dead.init.token)) yield process.ask(ASK.routeClosed, [[], dead.address, true])
+      if (process.identities.delete(dead.init.token)) yield process.ask(ASK.routeClosed, [[], dead.init.address, true])
     }
   }
   /** What the dead had yet to answer will not be. */

@@ -45,7 +45,7 @@ export function connect(around: Surroundings): Promise<Environment> {
       }
     }
     transport.listen(gate, (identity, message) => runtime.onPeer(identity, message))
-    transport.gate(encode(KIND.HELLO, 0, 0, 0, 0, [transport.address]))
+    transport.gate(encode(KIND.HELLO, 0, 0, 0, 0, null))
   })
 }
 function build(around: Surroundings, runtime: Runtime, boot: BootInfo): Environment {

@@ -152,6 +152,7 @@ class SimHost implements Host {
   readonly numNodes = 2
   private readonly sim: Simulator
   private nextPid = 100
+  private addresses = 0
 
   constructor(sim: Simulator) {
     this.sim = sim
@@ -189,6 +190,9 @@ class SimHost implements Host {
     const process = this.sim.processes.get(pid)
     return process && { cpuMs: 0, rssKb: 0, state: process.stopped ? 'T' : 'S' }
   }
+  newAddress(): string {
+    return `sim-${++this.addresses}`
+  }
   forget(): void {}
   ownKb(): number {
     return 0
@@ -213,7 +217,6 @@ class SimHost implements Host {
 
 /** One simulated process: its transport, clock, and end. */
 class SimProcess implements ProcessTransport {
-  readonly address: string
   readonly request: StartRequest
   stopped = false
   alive = true
@@ -229,8 +232,7 @@ class SimProcess implements ProcessTransport {
     this.sim = sim
     this.pid = pid
     this.request = request
-    this.address = `sim-${pid}`
-    sim.byAddress.set(this.address, this)
+    sim.byAddress.set(request.address, this)
   }
   /** Does something to this process if it still can be done. */
   wake(work: () => void): void {
@@ -343,7 +345,7 @@ class SimProcess implements ProcessTransport {
   exited(status: ExitStatus): void {
     if (!this.alive) return
     this.alive = false
-    this.sim.byAddress.delete(this.address)
+    this.sim.byAddress.delete(this.request.address)
     this.sim.deliver(`${this.pid} kernel`, () => {
       this.sim.processes.delete(this.pid)
       this.sim.kernel.onExit(this.request.token, status)

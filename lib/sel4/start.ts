@@ -6,19 +6,15 @@
  */
 import type pinoModule from 'pino'
 import type { Clock, Environment, Log, Main } from './api.ts'
-import { hostRandom, randomName } from './chance.ts'
+import { hostRandom } from './chance.ts'
 import { connect } from './environment.ts'
 import { dieWithParent, parentPid } from './memory/process.ts'
 import { monotonicMs } from './monotonic.ts'
 import type { Runtime } from './runtime.ts'
+import type { BootEnvironment } from './transport.ts'
 import { encode, KIND } from './wire.ts'
 import { ZeromqTransport } from './zeromq.ts'
 
-export interface BootEnvironment {
-  readonly run: string
-  readonly token: string
-  readonly parent: number
-}
 const EX_SOFTWARE = 70
 /** 100 ns units between 1601-01-01 and 1970-01-01. */
 const UNIX_EPOCH = 116_444_736_000_000_000
@@ -85,7 +81,7 @@ class Leaving extends Error {}
 export function start(main: Main): void {
   const boot = readBoot()
   if (!dieWithParent(boot.parent) || parentPid() !== boot.parent) process.exit(0)
-  const transport = new ZeromqTransport(boot.run, boot.token, randomName())
+  const transport = new ZeromqTransport(boot.run, boot.token, boot.address)
   const ending = new Ending(transport)
   const broken = (error: unknown) => (error instanceof Leaving ? undefined : ending.broken(error))
   process.on('uncaughtException', broken)

@@ -7,9 +7,16 @@
  */
 import type { Birth, CapNames, ManifestView } from './api.ts'
 
-export interface ProcessTransport {
-  /** Where peers connect to. */
+/** What a process of the host finds in NEPTUNE_BOOT. */
+export interface BootEnvironment {
+  readonly run: string
+  /** Under which the kernel knows it. */
+  readonly token: string
+  /** Where it listens to its peers. */
   readonly address: string
+  readonly parent: number
+}
+export interface ProcessTransport {
   /** To the kernel. */
   gate(message: Buffer): void
   /** A connection to a peer's address under the identity the kernel chose; `receive` gets its answers. */

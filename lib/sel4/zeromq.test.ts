@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { Router } from 'zeromq'
-import { BOUNDED, gateOf, ZeromqTransport } from './zeromq.ts'
+import { addressOf, BOUNDED, gateOf, ZeromqTransport } from './zeromq.ts'
 
 /** More than libzmq's binding sends in one go before it turns to its event loop. */
 const MANY = 2000
@@ -17,7 +17,7 @@ describe('the transport of sockets', () => {
     mkdirSync(join(run, 's'))
     kernel = new Router({ mandatory: true, ...BOUNDED })
     await kernel.bind(gateOf(run))
-    transport = new ZeromqTransport(run, 'token', 'peer')
+    transport = new ZeromqTransport(run, 'token', addressOf(run, 'peer'))
     transport.open()
   })
   afterEach(() => {
@@ -36,7 +36,7 @@ describe('the transport of sockets', () => {
       () => {},
       (_identity, message) => received.push(message.toString()),
     )
-    const link = transport.connect(transport.address, 'caller', () => {})
+    const link = transport.connect(addressOf(run, 'peer'), 'caller', () => {})
     for (let i = 0; i < MANY; i++) link.send(Buffer.from(String(i)))
     while (received.length < MANY) await new Promise((resolve) => setTimeout(resolve, 1))
     expect(received).deep.equal(Array.from({ length: MANY }, (_, i) => String(i)))

@@ -32,23 +32,26 @@ export const BOUNDED = {
   maxMessageSize: MESSAGE_MAX,
   linger: 0,
 } as const
-export const addressOf = (run: string, name: string): string => `ipc://${run}/s/${name}`
-export const gateOf = (run: string): string => `ipc://${run}/s/gate`
+const SCHEME = 'ipc://'
+export const addressOf = (run: string, name: string): string => `${SCHEME}${run}/s/${name}`
+/** The socket's, which stays when its process is killed. */
+export const fileOf = (address: string): string => address.slice(SCHEME.length)
+export const gateOf = (run: string): string => addressOf(run, 'gate')
 
 export function peerGone(error: unknown): void {
   if (!GONE.has((error as { code?: string }).code ?? '')) throw error
 }
 
 export class ZeromqTransport implements ProcessTransport {
-  readonly address: string
   private readonly gateSocket: Dealer
   private readonly router: Router
   private readonly run: string
+  private readonly address: string
   private readonly mapped = new Map<string, Uint8Array>()
 
-  constructor(run: string, token: string, name: string) {
+  constructor(run: string, token: string, address: string) {
     this.run = run
-    this.address = addressOf(run, name)
+    this.address = address
     this.gateSocket = new Dealer({ routingId: token, ...NEVER_WAIT, ...BOUNDED })
     this.router = new Router({ mandatory: true, handover: false, ...NEVER_WAIT, ...BOUNDED })
   }

@@ -260,3 +260,47 @@ describe('the death of the root task', function () {
       }
     })
 })
+
+describe('a death between making a socket and saying the first word', function () {
+  this.timeout(60_000)
+  const DEATHS = 3
+  const early = `
+    import { start } from './lib/sel4/start.ts'
+    import { ZeromqTransport } from './lib/sel4/zeromq.ts'
+    ZeromqTransport.prototype.gate = () => process.kill(process.pid, 'SIGKILL')
+    start(async () => {})`
+  const executive = `
+    import { start } from './lib/sel4/start.ts'
+    start(async ({ root, log }) => {
+      let died
+      root.onDeath((report) => { log.info('death', { report }); died() })
+      for (let i = 0; i < ${DEATHS}; i++) {
+        const death = new Promise((resolve) => (died = resolve))
+        await root.spawn({ image: 'early', birth: 'fresh', caps: {}, arenaBytes: 0, config: {} })
+        await death
+      }
+      await new Promise(() => setInterval(() => {}, 1000))
+    })`
+  it('leaves no file of that socket', async () => {
+    const system = await System.start({
+      images: { executive, early },
+      descriptions: { 'services/early/service.json': { needs: {} } },
+      launch: {
+        machine: 'pc',
+        banks: {},
+        devices: {},
+        cables: {},
+        root: { image: 'executive', banks: [] },
+        images: { early: { image: 'early' } },
+      },
+    })
+    try {
+      const { report } = await system.until('executive', 'death', DEATHS)
+      expect(report).to.include({ name: 'early', cause: 'signal', detail: 'SIGKILL' })
+      // The kernel's and the root task's.
+      expect(readdirSync(join(system.run, 's'))).to.have.length(2)
+    } finally {
+      await system.stop()
+    }
+  })
+})

@@ -59,7 +59,7 @@ describe('agents', () => {
     return child
   }
   const start = (name: string, image: string, token = name) =>
-    spawner.start({ name, image, token, terminal: false, heapBytes: 64 << 20 })
+    spawner.start({ name, image, token, address: '', terminal: false, heapBytes: 64 << 20 })
   async function until(condition: () => boolean): Promise<void> {
     for (const limit = Date.now() + 5000; !condition(); await sleep(5))
       if (Date.now() > limit) throw new Error(`it did not come: ${condition}`)

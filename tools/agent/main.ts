@@ -13,6 +13,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { heapFlags, heapIsFull, LAST_WORDS_BYTES, tellsOfHeap } from '../../kernel/heap.ts'
+import type { BootEnvironment } from '../../lib/sel4/transport.ts'
 
 /** The kernel's container may start after this one. */
 const RETRY_MS = 100
@@ -32,6 +33,7 @@ interface SpawnOrder {
   readonly life: number
   readonly image: string
   readonly token: string
+  readonly address: string
   readonly terminal: boolean
   readonly heapBytes?: number
 }
@@ -113,9 +115,9 @@ class Agent {
         return this.end(0)
     }
   }
-  private start({ life, image, token, terminal, heapBytes }: SpawnOrder): void {
+  private start({ life, image, token, address, terminal, heapBytes }: SpawnOrder): void {
     const bundle = path.join(__dirname, `${path.basename(image)}.js`)
-    const boot = JSON.stringify({ run: this.run, token, parent: process.pid })
+    const boot = JSON.stringify({ run: this.run, token, address, parent: process.pid } satisfies BootEnvironment)
     const log = terminal ? this.log() : undefined
     const child = spawn(process.execPath, [...heapFlags(heapBytes), bundle], {
       stdio: log ? ['inherit', 'inherit', log.file] : ['ignore', 'inherit', 'pipe'],

@@ -88,7 +88,7 @@ const liesToTheKernel: Attack = {
 }
 const secondBirth: Attack = {
   name: 'a second birth',
-  run: async ({ runtime }) => runtime.tell(KIND.HELLO, 0, 0, ['ipc:///nowhere']),
+  run: async ({ runtime }) => runtime.tell(KIND.HELLO, 0, 0, null),
   expected: { death: { cause: 'fault', detail: /^a second birth$/ } },
 }
 const unknownCall: Attack = {
