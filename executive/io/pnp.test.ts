@@ -76,7 +76,7 @@ function busDriver(bus: Bus): Behaviour {
   }
 }
 /** A function or filter driver that passes PnP down. */
-function passing(atStart?: (driver: FakeDriver) => boolean): Behaviour {
+function passing(atStart?: (driver: FakeDriver, forward: () => void) => boolean): Behaviour {
   const lower = new WeakMap<FakeDriver, Map<number, number>>()
   return {
     request(driver, packet) {
@@ -88,7 +88,8 @@ function passing(atStart?: (driver: FakeDriver) => boolean): Behaviour {
         return driver.complete(packet.Id)
       }
       const isStart = packet.MajorFunction === IRP_MJ.IRP_MJ_PNP && packet.MinorFunction === IRP_MN_START_DEVICE
-      if (!isStart || !atStart || atStart(driver)) driver.forward(packet, map.get(packet.Device)!)
+      const forward = () => driver.forward(packet, map.get(packet.Device)!)
+      if (!isStart || !atStart || atStart(driver, forward)) forward()
     },
   }
 }
@@ -132,6 +133,24 @@ describe('plug and play', () => {
       .to.have.property('AllocatedResources')
       .deep.equal([{ kind: 'Port', Start: 0x60, Length: 4 }])
     expect(started(world.driver('keyboard'))).to.have.length(1)
+  })
+  it('starts siblings beside each other: one that takes long holds no other up', async () => {
+    let finish = () => {}
+    const world = machine({ present: ['Root\\PNP0303\\0', 'PCI\\AHCI\\3'], requirements: {} })
+    Object.assign(
+      world.behaviours.keyboard,
+      passing((_driver, forward) => {
+        finish = forward
+        return false
+      }),
+    )
+    const walk = world.io.pnp.enumerate('')
+    await world.settle(50)
+    expect(await status(world, 'Root\\PNP0303\\0')).to.include({ State: 'DeviceNodeStartPending' })
+    expect(await status(world, 'PCI\\AHCI\\3')).to.include({ State: 'DeviceNodeEnumerateCompletion' })
+    finish()
+    await walk
+    expect(await status(world, 'Root\\PNP0303\\0')).to.include({ State: 'DeviceNodeEnumerateCompletion' })
   })
   it('leaves a node in conflict with a problem and goes on with its siblings', async () => {
     const bus = {

@@ -7,7 +7,8 @@
  *   replay(driver, …)   a restarted driver takes its place in each node again
  *   fail(driver)        a driver will not come back
  *
- * Walks go one after the other; a replay runs beside them, on nodes that are added already.
+ * Walks go one after the other, siblings within one beside each other: of two that ask for the same resource, the one that
+ * asks first has it. A replay runs beside them, on nodes that are added already.
  */
 import type { Of } from '#contracts/field'
 import type { PLUGPLAY_CONTROL, PLUGPLAY_RESULT } from '#contracts/nt'
