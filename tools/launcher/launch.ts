@@ -12,7 +12,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Container } from '../../kernel/agent-spawner.ts'
-import { heapFlags } from '../../kernel/heap.ts'
 import { callControl } from '../control.ts'
 import { endAll, isStopped, named, type ProcessId, startTime } from '../processes.ts'
 import { UserError } from '../user-error.ts'
@@ -79,7 +78,7 @@ function furnishShared(run: string, containers: readonly Container[]): object {
 }
 async function runKernel(plan: LaunchPlan, run: RunDirectory, stdin: number | 'inherit'): Promise<number> {
   const terminal = saveTerminal()
-  const kernel = spawn(process.execPath, [...heapFlags(), plan.kernelImage, run.path], {
+  const kernel = spawn(process.execPath, [plan.kernelImage, run.path], {
     stdio: [stdin, 'inherit', 'inherit', 'pipe'],
     // A session of its own: the terminal's Ctrl-C must reach the launcher alone.
     detached: true,
