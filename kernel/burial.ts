@@ -3,7 +3,7 @@
  * 3 its capabilities and frames are reclaimed · 4 its death is reported, and a device or the panel starts again.
  *
  *   bury(process, status)   all of that, in this order
- *   dismantle(process)      3 alone: of a process that was never born
+ *   stillborn(process)      3 alone: of a process that the host could not start
  *   watchDeaths()           the root task listens from now on
  */
 import type { DeathReport } from '../lib/sel4/api.ts'
@@ -54,7 +54,12 @@ export class Burials {
     if (!kernel.isStopping) this.afterwards(process, report, reborn)
     kernel.machine.unshare(process)
   }
-  dismantle(process: Process): void {
+  stillborn(process: Process): void {
+    process.died()
+    this.dismantle(process)
+    this.kernel.machine.unshare(process)
+  }
+  private dismantle(process: Process): void {
     const { machine, directIrqs } = this.kernel
     for (const cap of process.init.cspace.all()) {
       if (cap.object instanceof Reply) cap.object.bereave()
@@ -78,8 +83,8 @@ export class Burials {
     const { kernel } = this
     const { kind, device } = process.init
     if (kind === 'root') return void kernel.shutdown(1, `${report.name} died (${report.cause} ${report.detail})`)
-    if (reborn && device) kernel.startDevice(device, 'restart')
-    else if (reborn) kernel.startPanel('restart')
+    if (reborn && device) kernel.births.startDevice(device, 'restart')
+    else if (reborn) kernel.births.startPanel('restart')
     else if (device) device.giveUp()
     if (kind !== 'panel') this.reportDeath(report)
     else if (!reborn) void kernel.shutdown(1, `the front panel died ${RESTARTS.max} times`)

@@ -160,7 +160,7 @@ const spawn: Invocation = async (kernel, root, body) => {
   if (arenaBytes > image.arena) throw new Sel4Error('seL4_IllegalOperation', `${name}: arena above its ceiling`)
   const caps = Object.entries(record(request.caps ?? {}, 'caps'))
   await kernel.machine.roomFor(image.bank ?? '', arenaBytes)
-  const process = kernel.create({
+  const process = kernel.births.create({
     name,
     image: image.image,
     birth: request.birth === 'restart' ? 'restart' : 'fresh',

@@ -1,26 +1,14 @@
 /**
  * The kernel: every object, every process, the gate through which processes ask for something, and their ends.
  *
- *   new Kernel(host, manifest).boot()   makes memory, devices, cables; starts devices, panel, root task
+ *   new Kernel(host, manifest).boot()   makes memory and devices; everybody is born (birth.ts)
  *   onMessage(token, message)           from the host: a process spoke
  *   onExit(token, status)               from the host: a process ended
  *   shutdown(code, reason)              everything is stopped, the host is told
  *
  * Pure: all of the world comes through Host, so that the same core runs in the simulator. Knows no NT word.
  */
-import {
-  CapProcessControl,
-  FIRST_FREE_SLOT,
-  seL4_CapInitThreadCNode,
-  seL4_CapInitThreadTCB,
-  seL4_CapInitThreadVSpace,
-  seL4_CapIOPortControl,
-  seL4_CapIRQControl,
-  WORD_BITS,
-} from '#contracts/sel4'
-import type { Birth, ManifestView } from '../lib/sel4/api.ts'
-import { SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
-import type { BootInfo, MemoryExtent } from '../lib/sel4/transport.ts'
+import { type ManifestView, SEL4_ERROR, Sel4Error } from '../lib/sel4/api.ts'
 import {
   contextOf,
   decodeBody,
@@ -35,32 +23,26 @@ import {
   threadOf,
   traced,
 } from '../lib/sel4/wire.ts'
-import { type Capability, CNode, derive, makeCapability, RIGHT } from './cspace.ts'
+import { type Capability, RIGHT } from './cspace.ts'
+import { Births } from './birth.ts'
 import { Burials } from './burial.ts'
 import { Ceiling } from './ceiling.ts'
-import type { Device } from './device.ts'
 import { DataLimit } from './data-limit.ts'
 import { DirectIrqs } from './direct-irq.ts'
-import { Endpoint } from './endpoint.ts'
-import type { Frame } from './frame.ts'
 import type { ExitStatus, Host } from './host.ts'
 import { perform } from './gate.ts'
 import { judge } from './judge.ts'
 import { Lease } from './lease.ts'
 import { Machine } from './machine.ts'
 import { Interposer } from './interposer.ts'
-import type { CheckedManifest, Limits } from './manifest/manifest.ts'
+import type { CheckedManifest } from './manifest/manifest.ts'
 import { Notification } from './notification.ts'
 import { Power } from './power.ts'
-import { type DeathCause, Process, type ProcessInit } from './process.ts'
+import type { DeathCause, Process } from './process.ts'
 import { Relay } from './relay.ts'
 import { SessionTable } from './session.ts'
-import { MAX_PRIORITY, Tcb } from './tcb.ts'
 import { Throttle } from './throttle.ts'
-import { VSpace } from './vspace.ts'
 
-/** 2^16 capabilities: an Executive with many devices needs some thousands. */
-const CSPACE_RADIX = 16
 const EPITAPH_MAX = 4096
 
 /** What passes between processes; everything else is for the kernel. */
@@ -76,21 +58,6 @@ const ALONG_SESSIONS = new Set<number>([
   KIND.FENCE,
 ])
 const HARDWARE = new Set(['IOPort', 'IRQHandler', 'DeviceFrame', 'IOSpace'])
-
-export interface Birthplan {
-  readonly name: string
-  readonly image: string
-  readonly birth: Birth
-  readonly kind: ProcessInit['kind']
-  readonly config: Readonly<Record<string, unknown>>
-  readonly terminal?: boolean
-  /** Its first thread is left for somebody to resume. */
-  readonly suspended?: boolean
-  readonly limits: Limits
-  readonly device?: Device
-  /** Makes the CSpace's first contents; throws to call the birth off. */
-  readonly furnish?: (process: Process) => void
-}
 
 export class Kernel {
   readonly host: Host
@@ -109,13 +76,12 @@ export class Kernel {
   root?: Process
   tracing = false
   private readonly byToken = new Map<string, Process>()
-  private readonly generations = new Map<string, number>()
-  private readonly cables = new Map<string, Capability>()
   readonly throttle: Throttle
   private readonly relay: Relay
   private readonly lease: Lease
   private readonly dataLimit: DataLimit
-  private readonly burials = new Burials(this)
+  readonly births = new Births(this)
+  readonly burials = new Burials(this)
   private readonly power = new Power(this)
   private nextObject = 1
 
@@ -148,112 +114,16 @@ export class Kernel {
   // ------------------------------------------------------------ birth
 
   boot(): void {
-    for (const { name, server } of this.manifest.cables)
-      this.cables.set(name, makeCapability(new Endpoint(this.id(), name), { origin: `cable of ${server}` }))
-    for (const device of this.machine.devices.values()) this.startDevice(device, 'fresh')
-    if (this.manifest.panel) this.startPanel('fresh')
-    this.startRoot()
+    this.root = this.births.all()
     this.lease.start()
     this.dataLimit.start()
   }
-  startDevice(device: Device, birth: Birth): void {
-    const { name, image, config, limits } = device.spec
-    device.process = this.create({ name, image, birth, kind: 'device', config, limits, device })
-  }
-  startPanel(birth: Birth): void {
-    const { image, terminal, config, limits } = this.manifest.panel as NonNullable<CheckedManifest['panel']>
-    this.create({ name: 'panel', image, birth, kind: 'panel', config, terminal, limits })
-  }
-  private startRoot(): void {
-    const { image, config, limits } = this.manifest.root
-    this.root = this.create({
-      name: image,
-      image,
-      birth: 'fresh',
-      kind: 'root',
-      config,
-      limits,
-      furnish: (process) => {
-        const { cspace } = process.init
-        cspace.put(seL4_CapIRQControl, this.controls.irqControl)
-        cspace.put(seL4_CapIOPortControl, this.controls.ioPortControl)
-        cspace.put(CapProcessControl, this.controls.processControl)
-        for (const [bank, cap] of this.machine.untypeds) process.install(`untyped.${bank}`, cap)
-        for (const [device, cap] of this.machine.ioSpaces) process.install(`iospace.${device}`, cap)
-      },
-    })
-  }
-  /** Untyped_Retype of CNode, VSpace and TCB, TCB_Configure, CNode_Mint of what it is given, TCB_Resume. */
-  create(plan: Birthplan): Process {
-    const { name, limits } = plan
-    if (this.isStopping) throw new Sel4Error('seL4_IllegalOperation', 'the system is stopping')
-    if (this.processes.has(name)) throw new Sel4Error('seL4_DeleteFirst', `${name} is running`)
-    const generation = (this.generations.get(name) ?? 0) + 1
-    const token = this.host.secret()
-    const address = this.host.newAddress()
-    const cspace = new CNode(this.id(), CSPACE_RADIX, { firstFree: FIRST_FREE_SLOT, quota: limits.capabilities })
-    const vspace = new VSpace(this.id(), this.waits)
-    vspace.mappedMax = limits.mapped
-    const tcb = new Tcb(this.id(), name)
-    const process = new Process({ ...plan, generation, token, address, cspace, vspace, tcb }, (message) =>
-      this.host.send(token, message),
-    )
-    try {
-      this.enthrone(process)
-      this.plugCables(process)
-      plan.furnish?.(process)
-      process.pid = this.host.start({
-        name,
-        image: plan.image,
-        token,
-        address,
-        terminal: plan.terminal ?? false,
-        heapBytes: limits.heap,
-      })
-    } catch (error) {
-      process.died()
-      this.burials.dismantle(process)
-      this.machine.unshare(process)
-      throw error
-    }
-    if (!plan.suspended) tcb.resume()
-    this.generations.set(name, generation)
-    this.processes.set(name, process)
-    this.byToken.set(token, process)
+  /** It is made, and the host has started it. */
+  admit(process: Process): void {
+    this.processes.set(process.name, process)
+    this.byToken.set(process.init.token, process)
     this.throttle.add(process)
     this.livingChanged()
-    return process
-  }
-  /** The first thread and its spaces, at their well-known slots. */
-  private enthrone(process: Process): void {
-    const { cspace, vspace, tcb } = process.init
-    const guardBits = WORD_BITS - CSPACE_RADIX
-    cspace.put(seL4_CapInitThreadTCB, makeCapability(tcb))
-    const root = makeCapability(cspace, { guardBits })
-    const space = makeCapability(vspace)
-    cspace.put(seL4_CapInitThreadCNode, root)
-    cspace.put(seL4_CapInitThreadVSpace, space)
-    cspace.owner = process
-    vspace.process = process
-    process.onBegin = () => {
-      if (process.state === 'suspended') this.bear(process)
-    }
-    process.onLost = () => this.end(process, 'fault', 'its first thread was destroyed')
-    const origin = 'birth'
-    tcb.setSpace(derive(root, { origin }), derive(space, { origin }))
-    tcb.priority = tcb.mcp = MAX_PRIORITY
-  }
-  private plugCables(process: Process): void {
-    for (const { name, server, clients } of this.manifest.cables) {
-      const isServer = process.name === server
-      if (!isServer && !clients.includes(process.name)) continue
-      const source = this.cables.get(name) as Capability
-      const rights = isServer ? RIGHT.read : RIGHT.write | RIGHT.grantReply
-      process.install(
-        name,
-        makeCapability(source.object, { rights, revocable: false, origin: 'manifest', parent: source }),
-      )
-    }
   }
   private livingChanged(): void {
     this.host.living([...this.processes.values()].map(({ name, pid }) => ({ name, pid })))
@@ -269,7 +139,7 @@ export class Kernel {
     const kind = message[0]
     if (ALONG_SESSIONS.has(kind)) return this.relay.relay(process, message)
     this.asked(process)
-    if (kind === KIND.HELLO) return this.hello(process)
+    if (kind === KIND.HELLO) return this.births.hello(process)
     if (process.state !== 'running') return this.end(process, 'fault', 'it spoke before it was born')
     this.request(process, kind, message)
   }
@@ -311,33 +181,6 @@ export class Kernel {
   }
   private lastWords(process: Process, text: unknown): void {
     if (typeof text === 'string') process.epitaph = text.slice(0, EPITAPH_MAX)
-  }
-  private hello(process: Process): void {
-    if (process.state !== 'starting') return this.end(process, 'fault', 'a second birth')
-    if (process.init.tcb.state === 'running') this.bear(process)
-    else process.state = 'suspended'
-  }
-  private bear(process: Process): void {
-    process.state = 'running'
-    process.tell(encode(KIND.BOOT, 0, 0, 0, 0, this.bootInfo(process)))
-    process.born()
-  }
-  private bootInfo({ init, names, arena }: Process): BootInfo {
-    const mapping = arena && init.vspace.mappings.find(({ cap }) => cap === arena)
-    const frame = arena?.object as Frame | undefined
-    const extent: MemoryExtent | undefined = mapping &&
-      frame && { ...frame.extent(), physicalAddress: frame.physicalAddress, virtualAddress: mapping.virtualAddress }
-    return {
-      name: init.name,
-      generation: init.generation,
-      birth: init.birth,
-      caps: names,
-      config: init.config,
-      tracing: this.tracing,
-      ...(extent && { arena: extent }),
-      ...(init.kind === 'root' && { manifest: this.view, numNodes: this.host.numNodes }),
-      ...(init.device && { machine: init.device.info(this.machine.banks()) }),
-    }
   }
   private async invoke(process: Process, message: Buffer): Promise<void> {
     const sequence = sequenceOf(message)

@@ -33,7 +33,7 @@ function hands({ kernel, of }: Survey): ReadonlySet<Capability> {
     ...Object.values(controls),
     ...machine.untypeds.values(),
     ...machine.ioSpaces.values(),
-    ...kernel['cables'].values(),
+    ...kernel.births['cables'].values(),
     ...of(Tcb).flatMap(heldBy),
   ])
 }

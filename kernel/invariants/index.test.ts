@@ -304,7 +304,11 @@ const WRONGS: readonly (readonly [string, (kernel: Kernel) => void, RegExp])[] =
     (k) => k.processes.set('other', processOf(k, 'client')),
     /client goes by the name of other/,
   ],
-  ['a generation that is over', (k) => k['generations'].set('client', 7), /client is not of its latest generation/],
+  [
+    'a generation that is over',
+    (k) => k.births['generations'].set('client', 7),
+    /client is not of its latest generation/,
+  ],
   [
     'an identity with the dead',
     (k) => processOf(k, 'client').identities.set('x', 'y'),

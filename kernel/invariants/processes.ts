@@ -24,7 +24,7 @@ function* identity({ kernel }: Survey, name: string, process: Process): Generato
   const { init, identities } = process
   if (process.name !== name) yield `${process.name} goes by the name of ${name}`
   if (kernel['byToken'].get(init.token) !== process) yield `the token of ${name} is not its own`
-  if (kernel['generations'].get(name) !== init.generation) yield `${name} is not of its latest generation`
+  if (kernel.births['generations'].get(name) !== init.generation) yield `${name} is not of its latest generation`
   if (!process.alive) return
   for (const token of identities.keys())
     if (!kernel['byToken'].has(token)) yield `${name} has an identity with one who is gone`

@@ -41,7 +41,7 @@ function* ownedByKernel(kernel: Kernel): Generator<Capability> {
   const { controls, machine } = kernel
   for (const originals of [Object.values(controls), machine.untypeds.values(), machine.ioSpaces.values()])
     for (const cap of originals) if (!isGone(cap)) yield cap
-  yield* kernel['cables'].values()
+  yield* kernel.births['cables'].values()
   for (const { init, threads } of kernel.processes.values()) {
     yield* init.cspace.all()
     for (const thread of threads.values()) yield* heldBy(thread)
