@@ -75,6 +75,8 @@ const KILL_PATIENCE_MS = 5000
 const LEAVE_MS = 2500
 /** Asked for again not sooner than this. */
 const USAGE_MS = 250
+/** An agent answers in milliseconds; one that has not for so long is frozen, and its process with it, or was stopped by it. */
+const STILL_MS = 500
 const LINE_MAX = 4096
 
 interface Report {
@@ -88,11 +90,16 @@ class Life {
   usage?: LifeUsage
   pid = 0
   asked = 0
+  /** When the first question was asked that its agent has not answered. */
+  unanswered = Number.POSITIVE_INFINITY
   timer?: NodeJS.Timeout
 
   constructor(id: number, order: Order) {
     this.id = id
     this.order = order
+  }
+  get isStill(): boolean {
+    return Date.now() - this.unanswered > STILL_MS
   }
 }
 class Slot {
@@ -208,9 +215,10 @@ export class AgentSpawner {
     if (op === 'started' && isCount(pid)) {
       life.pid = pid
       this.options.onStarted?.()
-    } else if (op === 'usage' && [cpuMs, rssKb, ownKb].every(isCount) && typeof state === 'string')
+    } else if (op === 'usage' && [cpuMs, rssKb, ownKb].every(isCount) && typeof state === 'string') {
       life.usage = { state: state.slice(0, 1), cpuMs, rssKb, ownKb, pid: life.pid } as LifeUsage
-    else if (op === 'exit' && (code === null || isCount(code)) && (signal === null || isSignal(signal)))
+      life.unanswered = Number.POSITIVE_INFINITY
+    } else if (op === 'exit' && (code === null || isCount(code)) && (signal === null || isSignal(signal)))
       this.exited(slot, life, { code, signal, ...(heapIsFull === true && { heapIsFull }) })
     else return false
     return true
@@ -278,11 +286,18 @@ export class AgentSpawner {
     if (!slot.isHere)
       return void setImmediate(() => slot.life === life && this.exited(slot, life, { code: null, signal }))
     slot.send({ op: 'kill', life: id, signal })
+    // What was seen of it before is over: it would count as stopped again.
+    if (signal === 'SIGCONT' && life.usage) life.usage = { ...life.usage, state: 'R' }
     if (signal !== 'SIGKILL') return
     clearTimeout(life.timer)
-    life.timer = setTimeout(() => slot.life === life && slot.socket?.destroy(), KILL_PATIENCE_MS)
+    life.timer = setTimeout(() => slot.life === life && this.giveUp(slot), life.isStill ? STILL_MS : KILL_PATIENCE_MS)
   }
-  /** As of the last answer; asks for the next. undefined until the first. */
+  /** When it thaws it reads this behind the kill, and its container starts afresh. */
+  private giveUp(slot: Slot): void {
+    slot.send({ op: 'renew' })
+    slot.socket?.destroy()
+  }
+  /** As of the last answer; asks for the next. undefined until the first. Of an agent that answers no more: stopped. */
   usage(id: number): LifeUsage | undefined {
     const slot = this.lives.get(id)
     const life = slot?.life
@@ -290,9 +305,10 @@ export class AgentSpawner {
     const now = Date.now()
     if (now - life.asked >= USAGE_MS) {
       life.asked = now
+      if (slot.isHere) life.unanswered = Math.min(life.unanswered, now)
       slot.send({ op: 'usage', life: id })
     }
-    return life.usage
+    return life.isStill ? { ...(life.usage ?? UNSEEN), state: 'T' } : life.usage
   }
   /** Where a life is, for whoever looks from outside. */
   whereabouts(id: number): { readonly container: string; readonly pid: number } | undefined {
@@ -300,6 +316,7 @@ export class AgentSpawner {
     return slot?.life && { container: nameOf(slot), pid: slot.life.pid }
   }
 }
+const UNSEEN = { cpuMs: 0, rssKb: 0, ownKb: 0, pid: 0 }
 const nameOf = (slot: Slot): string => slot.container.name
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 const isSignal = (value: unknown): value is string => typeof value === 'string' && /^SIG[A-Z0-9]{2,10}$/.test(value)

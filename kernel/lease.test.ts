@@ -92,6 +92,14 @@ describe('kernel: lease', () => {
     pass(2000, use(0, 'T'))
     expect(state.ended).equal('it was stopped')
   })
+  it('so before its first word, for which it is given longer', () => {
+    const { state, process, pass, use } = bench()
+    process.state = 'starting'
+    pass(27_000, use(450))
+    expect([state.pings, state.ended]).deep.equal([0, ''])
+    pass(2000, use(0, 'T'))
+    expect(state.ended).equal('it was stopped')
+  })
   it('ends who speaks and sleeps, but does not confirm a change', () => {
     const { state, process, pass } = bench()
     state.owes = true

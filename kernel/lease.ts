@@ -53,9 +53,10 @@ export class Lease {
   private check(process: Process): void {
     if (!process.alive || process.held) return
     const silent = process.silent++
-    if (process.state === 'starting') {
-      if (silent > BIRTH_TICKS) this.kernel.end(process, 'lease', 'it never said hello')
-    } else if (this.owes(process)) this.kernel.end(process, 'lease', 'it did not confirm a change of its capabilities')
+    const isStarting = process.state === 'starting'
+    if (isStarting && silent > BIRTH_TICKS) this.kernel.end(process, 'lease', 'it never said hello')
+    else if (!isStarting && this.owes(process))
+      this.kernel.end(process, 'lease', 'it did not confirm a change of its capabilities')
     else if (silent === 0 || process.state === 'suspended') this.silences.delete(process)
     else this.look(process, this.kernel.host.usage(process.pid))
   }
@@ -73,6 +74,7 @@ export class Lease {
     const silence = this.silenceOf(process, usage)
     silence.stopped = usage?.state === 'T' || usage?.state === 't' ? silence.stopped + 1 : 0
     if (silence.stopped >= ticks) return this.kernel.end(process, 'lease', 'it was stopped')
+    if (process.state === 'starting') return
     const used = (usage?.cpuMs ?? 0) - silence.cpuMs
     if (silence.asked === undefined) {
       if (used > 0 || silent >= (ticks * PATIENCE) / 2) this.ask(process, silence, used)

@@ -1,11 +1,13 @@
 /** One container per process, and the same promise as on the bare machine: a copy survives the death of its drivers. */
 import fs from 'node:fs'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { DiskImage, hashOf, noise } from '../support/disk-image.ts'
 import { isAtLeast } from '../support/scale.ts'
 import { Composition } from './composition.ts'
 import { Engine } from './engine.ts'
+import { glutton, LIMITS } from './glutton.ts'
 
 const MiB = 1 << 20
 const BYTES = isAtLeast('ci') ? 64 * MiB : 4 * MiB
@@ -26,13 +28,14 @@ describe('docker compose up', function () {
       console.log('       only root may kill a process in a container from outside; skipped')
       return this.skip()
     }
-    disk = DiskImage.make(this, { fat: 32, bytes: 192 * MiB })
+    disk = DiskImage.make(this, { fat: 32, bytes: 448 * MiB })
     disk.put(SOURCE, source)
+    for (const name of ['Unread.bin', 'Untouched.bin']) disk.put(name, source)
     disk.makeDirectory('Target')
     // The containers' users are nobody here.
     fs.chmodSync(path.dirname(disk.path), 0o777)
     fs.chmodSync(disk.path, 0o666)
-    system = Composition.up(engine, disk.path)
+    system = Composition.up(engine, disk.path, await glutton(path.dirname(disk.path)))
     await system.waitForPrompt()
   })
   after(async () => {
@@ -113,17 +116,104 @@ describe('docker compose up', function () {
   })
   it('gives a driver whose container the operator killed a spare one', async () => {
     engine.docker('kill', system.container('kbdclass'))
-    const whereIs = (name: string) => system.lives().find((life) => life.name === name)
-    await system.until('kbdclass is in a spare', () => /^spare/.test(whereIs('kbdclass')?.container ?? ''), 300)
+    await system.until('kbdclass is in a spare', () => /^spare/.test(system.whereIs('kbdclass')), 300)
     expect(await system.enter('dir Target')).match(/1 File\(s\)/)
     expect(system.inspect('kbdclass').State.Status).equal('exited')
+  })
+  /** What the kernel said when it ended that process, by when, and how long after `since` that was. */
+  const endOf = async (name: string, since: number) => {
+    const ends = () => system.kernelLog().filter(({ msg, time }) => msg === `${name} is ended` && time >= since)
+    await system.until(`${name} is ended`, () => ends().length > 0, 200)
+    const [{ cause, detail, time }] = ends()
+    return { cause, detail, after: time - since }
+  }
+  /** Four looks half a second apart, and before the first a question its agent has half a second to answer; and a busy machine. */
+  const expectStopped = async (name: string, since: number) => {
+    const { after, ...why } = await endOf(name, since)
+    expect(why).deep.equal({ cause: 'lease', detail: 'it was stopped' })
+    expect(after, 'milliseconds until it was ended').below(5000)
+  }
+  const pause = (service: string): number => {
+    const before = Date.now()
+    engine.docker('pause', system.container(service))
+    return before
+  }
+  const thaw = async (service: string) => {
+    const since = Date.now()
+    engine.docker('unpause', system.container(service))
+    const came = () =>
+      system
+        .kernelLog()
+        .some((line) => line.msg === 'a container is here' && line.container === service && line.time >= since)
+    await system.until(`the container of ${service} is back`, came, 200)
+  }
+  it('gives a process its share of the processor, by what its agent sees, and does not take it for hung', async () => {
+    const since = Date.now()
+    const states = new Set<string>()
+    const spun = system.enter('diskbench spin')
+    await system.until(
+      'it is throttled',
+      () => system.ps().some(({ name, state }) => name === 'diskbench' && states.add(state).has('throttled')),
+      100,
+    )
+    const [, used] = /^spun (\d+) ms$/m.exec(await spun) ?? []
+    // 4 s at its share, and what it used in a quarter of a second before anybody looked, and at its start.
+    expect(Number(used)).within(100, 4000 * (LIMITS.cpuShare / 100) + 800)
+    expect(system.kernelLog().filter(({ msg, time }) => msg === 'diskbench is ended' && time >= since)).deep.equal([])
+  })
+  it('ends a process that has more memory of its own than its limit, by what its agent sees', async () => {
+    const since = Date.now()
+    const hoarded = system.enter('diskbench hoard')
+    expect(await endOf('diskbench', since)).include({
+      cause: 'limit',
+      detail: 'data: more than 64 MiB beside its heap',
+    })
+    await hoarded
+    expect(await system.enter('dir Target')).match(/1 File\(s\)/)
+  })
+  it('ends a driver whose container is paused within its lease; the copy goes on in a spare, and thawed it serves again', async () => {
+    const life = system.generationOf('fatfs')
+    const ahci = system.hostPid('ahci0', 'ahci')
+    const before = bytesRead(ahci)
+    const copy = system.enter('copy Unread.bin Target')
+    await system.until('some of it is read', () => bytesRead(ahci) - before >= BYTES / 8, 1)
+    await expectStopped('fatfs', pause('fatfs'))
+    expect((await copy).trim()).equal('1 file(s) copied.')
+    expect(system.generationOf('fatfs')).equal(life + 1)
+    await thaw('fatfs')
+    process.kill(system.hostPid(system.whereIs('fatfs'), 'fatfs'), 'SIGKILL')
+    await system.until('fatfs is in its own container', () => system.whereIs('fatfs') === 'fatfs', 200)
+    expect(await system.enter('dir Target')).match(/2 File\(s\)/)
+  })
+  it('goes on with a paused device when it is thawed', async () => {
+    const paused = pause('ahci0')
+    const copy = system.enter('copy Untouched.bin Target')
+    await expectStopped('ahci0', paused)
+    await thaw('ahci0')
+    expect((await copy).trim()).equal('1 file(s) copied.')
+  })
+  it('blames nobody for a pause of the kernel', async () => {
+    const lives = () => system.ps().map(({ name, generation }) => [name, generation])
+    const before = lives()
+    pause('kernel')
+    const dir = system.enter('dir Target')
+    await sleep(4000)
+    engine.docker('unpause', system.container('kernel'))
+    expect(await dir).match(/3 File\(s\)/)
+    expect(lives()).deep.equal(before)
+    system.check()
   })
   it('leaves a clean disk, and nothing else', async () => {
     expect(await system.enter('umount C')).equal('')
     await system.shutdown()
     const codes = system.services().map((service) => [service, system.inspect(service).State.ExitCode])
-    expect(codes.filter(([service, code]) => code !== 0 && service !== 'kbdclass')).deep.equal([])
-    expect(disk.hash('Target/copy.bin')).equal(hashOf(source))
+    // The launcher's says that a command had failed: the one that was ended for its memory.
+    expect(
+      codes.filter(([service, code]) => code !== 0 && service !== 'kbdclass'),
+      system.tail(),
+    ).deep.equal([['kernel', 1]])
+    for (const name of ['copy.bin', 'Unread.bin', 'Untouched.bin'])
+      expect(disk.hash(`Target/${name}`), name).equal(hashOf(source))
     expect(disk.hash(SOURCE)).equal(hashOf(source))
     expect(disk.complaints()).deep.equal([])
     system.down()

@@ -1,7 +1,8 @@
 /**
  * The system in containers, driven as a script would: docker-compose.yml as it is, under a project name of its own.
  *
- *   const system = Composition.up(engine, diskFile)      builds the image, starts every container
+ *   const system = Composition.up(engine, diskFile, over)      builds the image, starts every container; `over`: a compose file
+ *                                           that changes docker-compose.yml
  *   await system.waitForPrompt()
  *   await system.enter('dir')               types a line at the panel, waits for the prompt, returns what was printed
  *   system.hostPid('ahci0')                 of the process in that container: what a SIGKILL from outside needs
@@ -37,6 +38,11 @@ export interface Inspected {
     readonly SecurityOpt: string[] | null
   }
 }
+export interface KernelLine {
+  readonly time: number
+  readonly msg: string
+  readonly [field: string]: unknown
+}
 const PATIENCE_MS = 120_000
 const LOOK_MS = 25
 /** Typed after a line: its echo proves that the prompt came back. */
@@ -49,12 +55,14 @@ export class Composition {
   readonly project: string
   private readonly engine: Engine
   private readonly environment: NodeJS.ProcessEnv
+  private readonly files: readonly string[]
   private readonly followers: ChildProcess[] = []
   private keyboard?: ChildProcess
   private output = ''
 
-  private constructor(engine: Engine, disk: string) {
+  private constructor(engine: Engine, disk: string, over?: string) {
     this.engine = engine
+    this.files = ['docker-compose.yml', ...(over ? [over] : [])].flatMap((file) => ['--file', file])
     this.project = `neptune-test-${process.pid}`
     this.environment = {
       NEPTUNE_TTY: 'false',
@@ -62,8 +70,8 @@ export class Composition {
       NEPTUNE_DISK: path.basename(disk),
     }
   }
-  static up(engine: Engine, disk: string): Composition {
-    const system = new Composition(engine, disk)
+  static up(engine: Engine, disk: string, over?: string): Composition {
+    const system = new Composition(engine, disk, over)
     try {
       system.compose('up', '--detach', '--quiet-pull')
       system.follow()
@@ -74,7 +82,8 @@ export class Composition {
     return system
   }
   compose(...args: string[]): string {
-    return this.engine.dockerWith(this.environment, 'compose', '--project-name', this.project, ...args)
+    const project = ['--project-name', this.project, ...this.files]
+    return this.engine.dockerWith(this.environment, 'compose', ...project, ...args)
   }
   /** Output from its beginning, by the log; input as by anybody who attaches. */
   private follow(): void {
@@ -106,7 +115,7 @@ export class Composition {
   async until(what: string, condition: () => boolean, lookMs = LOOK_MS): Promise<void> {
     await until(what, condition, { patienceMs: PATIENCE_MS, lookMs, report: () => this.tail() })
   }
-  private tail(): string {
+  tail(): string {
     const logs = this.compose('logs', '--no-color', '--tail', '15')
     return `${this.output.slice(-2000)}\n--- logs\n${logs.slice(-6000)}`
   }
@@ -149,6 +158,18 @@ export class Composition {
   }
   lives(): Life[] {
     return JSON.parse(this.exec('kernel', 'cat', `${RUN}/lives.json`)) as Life[]
+  }
+  /** The container of a process. */
+  whereIs(name: string): string {
+    return this.lives().find((life) => life.name === name)?.container ?? ''
+  }
+  kernelLog(): KernelLine[] {
+    const lines = this.exec('kernel', 'cat', `${RUN}/log/kernel.log`).split('\n').filter(Boolean)
+    return lines.map((line) => JSON.parse(line) as KernelLine)
+  }
+  /** Throws with what is not true of the kernel that must be. */
+  check(): void {
+    this.exec('kernel', 'node', CLI, 'check', '--run', RUN)
   }
   /** The image's process in a container, as the host sees it. */
   hostPid(service: string, image = service): number {
