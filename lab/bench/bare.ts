@@ -9,12 +9,12 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import fs from 'node:fs'
 import net from 'node:net'
-import os from 'node:os'
 import path from 'node:path'
 import readline from 'node:readline'
 import type { Readable } from 'node:stream'
 import { pack, unpack } from 'msgpackr'
 import { Dealer, Pull, Push } from 'zeromq'
+import { makeScratch } from '../../tools/scratch.ts'
 import type { Block } from './ratio.ts'
 
 export interface Bare {
@@ -89,7 +89,7 @@ async function stop(children: readonly ChildProcess[], folder: string): Promise<
   await ended(children)
   fs.rmSync(folder, { recursive: true, force: true })
 }
-const scratch = () => fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-bare-'))
+const scratch = () => makeScratch('bare')
 /** Microseconds per turn of `turn`. */
 export async function timed(operations: number, turn: () => Promise<unknown>): Promise<number> {
   const began = performance.now()

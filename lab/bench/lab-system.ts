@@ -6,10 +6,10 @@
  */
 import fs from 'node:fs'
 import net from 'node:net'
-import os from 'node:os'
 import path from 'node:path'
 import readline from 'node:readline'
 import { launch } from '../../tools/launcher/launch.ts'
+import { makeScratch } from '../../tools/scratch.ts'
 import type { Say } from './index.ts'
 
 export interface LabSystem {
@@ -22,7 +22,7 @@ export interface LabOptions {
   readonly say: Say
 }
 export async function startLab(manifest: (socket: string) => object, options: LabOptions): Promise<LabSystem> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-lab-'))
+  const folder = makeScratch('lab')
   const address = path.join(folder, 'bench')
   fs.writeFileSync(path.join(folder, 'launch.json'), JSON.stringify(manifest(address)))
   const server = net.createServer()

@@ -11,6 +11,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { callControl } from '../../tools/control.ts'
 import { makeDiskImage, welcomeTree } from '../../tools/disk/image.ts'
+import { makeScratch } from '../../tools/scratch.ts'
 
 /** A slow machine under load boots in several seconds; longer is a failure. */
 const PATIENCE_MS = 120_000
@@ -27,10 +28,10 @@ export interface BenchSystem {
   end(): Promise<void>
 }
 export async function bootForBench(): Promise<BenchSystem> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-bench-'))
+  const folder = makeScratch('bench')
   const image = path.join(folder, 'disk.img')
   makeDiskImage(image, { tree: welcomeTree() })
-  const run = fs.mkdtempSync(path.join(memoryRoot(), 'neptune-bench-'))
+  const run = makeScratch('bench', memoryRoot())
   const prompt = appearance(run, 'prompt')
   const began = performance.now()
   const child = spawn(

@@ -7,11 +7,11 @@
  *   await system.stop()                          kills what is left; the run directory goes
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
-import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { build } from 'esbuild'
+import { makeScratch } from '../../tools/scratch.ts'
 
 const ROOT = join(__dirname, '..', '..')
 const EXTERNAL = ['zeromq', 'koffi', 'msgpackr-extract', 'esbuild']
@@ -48,7 +48,7 @@ async function bundle(home: string, name: string, source: string | undefined): P
 /** Bundles lie inside the repository: native packages are found from there. */
 async function buildHome({ images, descriptions }: SystemOptions): Promise<string> {
   mkdirSync(join(ROOT, 'dist'), { recursive: true })
-  const home = mkdtempSync(join(ROOT, 'dist', 'kernel-test-'))
+  const home = makeScratch('kernel', join(ROOT, 'dist'))
   for (const [path, description] of Object.entries(descriptions)) {
     mkdirSync(dirname(join(home, path)), { recursive: true })
     writeFileSync(join(home, path), JSON.stringify(description))
@@ -67,7 +67,7 @@ export class System {
 
   private constructor(home: string, launch: object) {
     this.home = home
-    this.run = mkdtempSync(join(tmpdir(), 'nk-'))
+    this.run = makeScratch('kernel')
     for (const folder of ['s', 'banks', 'log']) mkdirSync(join(this.run, folder))
     writeFileSync(join(this.run, 'launch.json'), JSON.stringify(launch))
     this.kernel = spawn(process.execPath, [join(home, 'dist', 'images', 'kernel.js'), this.run], {

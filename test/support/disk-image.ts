@@ -9,8 +9,8 @@
  */
 import crypto from 'node:crypto'
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
+import { makeScratch } from '../../tools/scratch.ts'
 import { ask, oracle } from './oracles.ts'
 
 export type Table = 'none' | 'mbr' | 'gpt'
@@ -49,7 +49,7 @@ export class DiskImage {
     { fat, bytes, table = 'none', sectorsPerCluster }: DiskOptions,
   ) {
     this.programs = programs
-    this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-disk-'))
+    this.folder = makeScratch('disk')
     this.path = path.join(this.folder, 'disk.img')
     this.bytes = bytes
     this.offset = table === 'none' ? 0 : PARTITION_OFFSET

@@ -11,11 +11,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import fs from 'node:fs'
-import os from 'node:os'
 import path from 'node:path'
 import type { ProcessInfo } from '../../lib/sel4/api.ts'
 import { callControl } from '../../tools/control.ts'
 import { endAll, named, startTime, type ProcessId } from '../../tools/processes.ts'
+import { makeScratch } from '../../tools/scratch.ts'
 
 export const repository = path.resolve(__dirname, '..', '..')
 export const images = path.join(repository, 'dist', 'images')
@@ -83,7 +83,7 @@ export class System {
   private readonly patienceMs: number
 
   constructor({ disk, slowpath, patienceMs = PATIENCE_MS }: SystemOptions) {
-    this.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-system-'))
+    this.folder = makeScratch('system')
     this.run = path.join(this.folder, 'run')
     this.patienceMs = patienceMs
     const args = ['boot', '--run', this.run, ...(disk ? ['--disk', disk] : []), ...(slowpath ? ['--slowpath'] : [])]
