@@ -8,6 +8,7 @@
  *   await sim.runUntil(() => …, 5000)   until a condition holds, at most so long
  *   sim.kill('disk')                    SIGKILL, now; SIGSTOP and SIGCONT too
  *   sim.lines                           what every process logged, with its name and time
+ *   sim.letters()                       every message under way
  *
  * Messages on one channel keep their order and arrive after a random delay; between channels anything may happen. A dead
  * process's code may still run to its next await, but nothing it sends arrives and nothing wakes it again.
@@ -15,10 +16,11 @@
 import { Kernel } from '../../kernel/kernel.ts'
 import type { ExitStatus, Host, StartRequest, Usage } from '../../kernel/host.ts'
 import type { CheckedManifest } from '../../kernel/manifest/manifest.ts'
-import type { Clock, Log, Main, ManifestView } from './api.ts'
+import type { Clock, Environment, Log, Main, ManifestView } from './api.ts'
 import { connect } from './environment.ts'
 import { seededRandom } from '#rtl'
 import { settle } from './fake.ts'
+import type { Runtime } from './runtime.ts'
 import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
 import { encode, KIND } from './wire.ts'
 
@@ -39,10 +41,19 @@ export interface SimLine {
   readonly message: string
   readonly fields?: object
 }
+/** A message under way, from and to a process, by its token, or the kernel. */
+export interface Letter {
+  readonly from: string
+  readonly to: string
+  readonly message: Buffer
+}
+export const KERNEL = 'kernel'
+const NOBODY = ''
 interface Event {
   readonly at: number
   readonly order: number
   readonly run: () => void
+  readonly letter?: Letter
 }
 /** 2026-01-01 00:00 UTC in 100 ns units since 1601. */
 const EPOCH = 134_117_856_000_000_000
@@ -75,19 +86,14 @@ export class Simulator {
   now(): number {
     return this.time
   }
-  /** What travels: a copy, as over a socket. */
-  sent(message: Buffer): Buffer {
-    this.options.tap?.(message)
-    return Buffer.from(message)
-  }
   next(): number {
     return this.random.next()
   }
   secret(): string {
     return Array.from({ length: 4 }, () => this.next().toString(16).padStart(8, '0')).join('')
   }
-  at(time: number, run: () => void): { cancel(): void } {
-    const event = { at: Math.max(time, this.time), order: this.order++, run }
+  at(time: number, run: () => void, letter?: Letter): { cancel(): void } {
+    const event = { at: Math.max(time, this.time), order: this.order++, run, letter }
     this.push(event)
     return { cancel: () => void (this.queue = this.queue.filter((other) => other !== event)) }
   }
@@ -103,11 +109,22 @@ export class Simulator {
     this.queue.splice(low, 0, event)
   }
   /** After a random delay, but not before what went the same way earlier. */
-  deliver(channel: string, run: () => void): void {
+  deliver(channel: string, run: () => void, letter?: Letter): void {
     const delay = (this.next() / 0x1_0000_0000) * (this.options.maxDelay ?? 1)
     const at = Math.max(this.time + delay, this.channels.get(channel) ?? 0)
     this.channels.set(channel, at)
-    this.at(at, run)
+    this.at(at, run, letter)
+  }
+  /** What travels is a copy, as over a socket. */
+  send(channel: string, { from, to, message }: Letter, arrived: (letter: Letter) => void): void {
+    this.options.tap?.(message)
+    const letter = { from, to, message: Buffer.from(message) }
+    this.deliver(channel, () => arrived(letter), letter)
+  }
+  /** What lies before a stopped process is under way, too. */
+  *letters(): Generator<Letter> {
+    for (const { letter } of this.queue) if (letter) yield letter
+    for (const { held } of this.processes.values()) for (const { letter } of held) if (letter) yield letter
   }
   makeMemory(name: string, bytes: number): string {
     this.memory.set(name, new Uint8Array(bytes))
@@ -171,8 +188,8 @@ class SimHost implements Host {
     return undefined
   }
   send(token: string, message: Buffer): void {
-    const copy = this.sim.sent(message)
-    this.sim.deliver(`kernel ${token}`, () => this.byToken(token)?.fromKernel(copy))
+    const letter = { from: KERNEL, to: token, message }
+    this.sim.send(`kernel ${token}`, letter, (arrived) => this.byToken(token)?.fromKernel(arrived))
   }
   start(request: StartRequest): number {
     const pid = this.nextPid++
@@ -216,17 +233,19 @@ class SimHost implements Host {
 }
 
 /** One simulated process: its transport, clock, and end. */
-class SimProcess implements ProcessTransport {
+export class SimProcess implements ProcessTransport {
   readonly request: StartRequest
   stopped = false
   alive = true
+  /** From its birth on. */
+  runtime?: Runtime
+  /** What arrived while it was stopped. */
+  held: { readonly work: () => void; readonly letter?: Letter }[] = []
   private readonly sim: Simulator
   private readonly pid: number
   private gateHandler?: (message: Buffer) => void
   private peerHandler?: (identity: Buffer, message: Buffer) => void
   private readonly links = new Map<string, (message: Buffer) => void>()
-  /** What arrived while it was stopped. */
-  private held: (() => void)[] = []
 
   constructor(sim: Simulator, pid: number, request: StartRequest) {
     this.sim = sim
@@ -235,9 +254,9 @@ class SimProcess implements ProcessTransport {
     sim.byAddress.set(request.address, this)
   }
   /** Does something to this process if it still can be done. */
-  wake(work: () => void): void {
+  wake(work: () => void, letter?: Letter): void {
     if (!this.alive) return
-    if (this.stopped) return void this.held.push(work)
+    if (this.stopped) return void this.held.push({ work, letter })
     try {
       work()
     } catch (error) {
@@ -249,11 +268,13 @@ class SimProcess implements ProcessTransport {
 
   gate(message: Buffer): void {
     if (!this.alive) return
-    const copy = this.sim.sent(message)
-    this.sim.deliver(`${this.pid} kernel`, () => this.sim.kernel.onMessage(this.request.token, copy))
+    const { token: from } = this.request
+    this.sim.send(`${this.pid} kernel`, { from, to: KERNEL, message }, (arrived) =>
+      this.sim.kernel.onMessage(from, arrived.message),
+    )
   }
-  fromKernel(message: Buffer): void {
-    this.wake(() => this.gateHandler?.(message))
+  fromKernel(letter: Letter): void {
+    this.wake(() => this.gateHandler?.(letter.message), letter)
   }
   connect(address: string, identity: string, receive: (message: Buffer) => void): PeerLink {
     const to = this.sim.byAddress.get(address)
@@ -262,9 +283,9 @@ class SimProcess implements ProcessTransport {
     return {
       send: (message) => {
         if (!this.alive) return
-        const copy = this.sim.sent(message)
-        const arrive = () => to?.wake(() => to.fromPeer(this, key, copy))
-        this.sim.deliver(`${this.pid} ${address}`, arrive)
+        this.sim.send(`${this.pid} ${address}`, this.letterTo(to, message), (arrived) =>
+          to?.wake(() => to.fromPeer(this, key, arrived.message), arrived),
+        )
       },
       close: () => void this.links.delete(identity),
     }
@@ -275,11 +296,15 @@ class SimProcess implements ProcessTransport {
     this.peerHandler?.(identity, message)
   }
   answer(identity: Buffer, message: Buffer): void {
-    if (!this.alive) return
     const key = identity.toString()
-    const copy = this.sim.sent(message)
     const to = this.senders.get(key)
-    this.sim.deliver(`${this.pid} back ${key}`, () => to?.wake(() => to.links.get(key)?.(copy)))
+    if (!this.alive) return
+    this.sim.send(`${this.pid} back ${key}`, this.letterTo(to, message), (arrived) =>
+      to?.wake(() => to.links.get(key)?.(arrived.message), arrived),
+    )
+  }
+  private letterTo(to: SimProcess | undefined, message: Buffer): Letter {
+    return { from: this.request.token, to: to?.request.token ?? NOBODY, message }
   }
   listen(gate: (message: Buffer) => void, peer: (identity: Buffer, message: Buffer) => void): void {
     this.gateHandler = gate
@@ -305,7 +330,11 @@ class SimProcess implements ProcessTransport {
         throw new Leaving()
       },
     })
-    env.then(main).catch((error) => this.broken(error))
+    const born = (environment: Environment) => {
+      this.runtime = environment.sel4 as Runtime
+      return main(environment)
+    }
+    env.then(born).catch((error) => this.broken(error))
   }
   private clock(): Clock {
     const start = this.sim.now()
@@ -337,7 +366,7 @@ class SimProcess implements ProcessTransport {
     if (signal === 'SIGSTOP') this.stopped = true
     else if (signal === 'SIGCONT') {
       this.stopped = false
-      for (const work of this.held.splice(0)) this.wake(work)
+      for (const { work, letter } of this.held.splice(0)) this.wake(work, letter)
     } else if (signal === 'SIGTERM') this.exited({ code: 0, signal: null })
     else this.exited({ code: null, signal })
   }

@@ -8,7 +8,7 @@ import { interpose, lift } from '../../kernel/interpose.ts'
 import type { Environment } from '../../lib/sel4/api.ts'
 import { Simulator } from '../../lib/sel4/sim.ts'
 import { KIND, kindOf, labelOf, OP } from '../../lib/sel4/wire.ts'
-import { expectInvariants } from '../support/invariants.ts'
+import { expectCredits, expectInvariants } from '../support/invariants.ts'
 import { scaled } from '../support/scale.ts'
 import { described } from './simulated.ts'
 import { chip } from './system.ts'
@@ -56,8 +56,11 @@ async function run(seed: number, body: (world: World) => Promise<void>, slowpath
   })
   sim.boot()
   await sim
-    .runUntil(() => outcome !== 'unfinished' || sim.ended !== undefined, 60_000)
-    .catch((error) => (outcome ??= error))
+    .runUntil(() => {
+      expectCredits(sim)
+      return outcome !== 'unfinished' || sim.ended !== undefined
+    }, 60_000)
+    .catch((error) => (outcome = error))
   if (outcome) throw new Error(`seed ${seed}: ${outcome instanceof Error ? outcome.stack : String(outcome)}`)
   await expectInvariants(sim, `seed ${seed}`)
 }
