@@ -6,10 +6,10 @@ import { RIGHTS, seL4_CapInitThreadCNode } from '#contracts/sel4'
 import { expect } from 'chai'
 import type { DeathReport, Environment, Main } from '../lib/sel4/api.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
+import { checkSystem } from '../test/support/invariants.ts'
 import { manifestFrom } from '../test/support/manifest.ts'
 import { scaled } from '../test/support/scale.ts'
 import { WAYS } from '../test/support/ways-to-die.ts'
-import { checkInvariants } from './invariants/index.ts'
 
 const DEATHS = scaled(1000, 100)
 const SEED = 5
@@ -207,7 +207,7 @@ describe(`${DEATHS} deaths`, function () {
       const rest = async () => {
         await sim.run(APART_MS)
         expect(kernel.processes.size).to.equal(5)
-        const { quiet, broken } = checkInvariants(kernel)
+        const { quiet, broken } = checkSystem(sim)
         expect([quiet, broken]).to.deep.equal([true, []])
       }
       const round = async (first: number, count: number) => {

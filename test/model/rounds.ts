@@ -12,7 +12,8 @@ import type { Environment } from '#sel4/api'
 import { KIND, labelOf, threadOf } from '#sel4/wire'
 import type { ManifestFiles } from '../../kernel/manifest/files.ts'
 import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
-import { checkInvariants, isQuiet } from '../../kernel/invariants/index.ts'
+import { isQuiet } from '../../kernel/invariants/index.ts'
+import { checkSystem } from '../support/invariants.ts'
 import { Plans } from './plans.ts'
 import { compare } from './compare.ts'
 import type { Life } from './memory.ts'
@@ -187,7 +188,7 @@ export abstract class Rounds {
   protected checkpoint(): void {
     const { kernel } = this.sim
     if (!isQuiet(kernel)) this.fail('the kernel is not at rest')
-    const { broken } = checkInvariants(kernel)
+    const { broken } = checkSystem(this.sim)
     if (broken.length) this.fail(broken.join('\n'))
     const differences = compare(kernel, this.model, [this.rootLife, ...this.lives])
     if (differences.length) this.fail(differences.join('\n'))

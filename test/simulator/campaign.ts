@@ -8,8 +8,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { seededRandom } from '#rtl'
-import { checkInvariants } from '../../kernel/invariants/index.ts'
-import { expectInvariants } from '../support/invariants.ts'
+import { checkSystem, expectInvariants } from '../support/invariants.ts'
 import { ImageFolder, toolPath } from '../fat/oracles.ts'
 import { type Disk, FatReader, type FatType, makeDisk, patternOf, volumeOf } from './volume.ts'
 import { Stopped, World, type WorldOptions } from './world.ts'
@@ -281,7 +280,7 @@ export async function crash(seed: number): Promise<{ events: number }> {
     if (!(error instanceof Stopped))
       throw error instanceof CaseError ? error : fail((error as Error).stack ?? String(error))
   }
-  const wrong = [...checkInvariants(world.sim.kernel).broken, ...judgeCrash(disk, kept, steps.slice(at))]
+  const wrong = [...checkSystem(world.sim).broken, ...judgeCrash(disk, kept, steps.slice(at))]
   if (wrong.length > 0) throw fail(`kernel or disk: ${wrong.join('; ')}`)
   return { events: world.events }
 }

@@ -1,5 +1,6 @@
 /** The judge of credits: nothing is wrong while messages come and go, and each thing that can be wrong is said. */
 import { expect } from 'chai'
+import { interpose, lift } from '../../kernel/interpose.ts'
 import type { ManifestFiles } from '../../kernel/manifest/files.ts'
 import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import type { Session } from '../../kernel/session.ts'
@@ -11,6 +12,7 @@ import { type Letter, Simulator } from '../../lib/sel4/sim.ts'
 import { KIND, sequenceOf, setLabel } from '../../lib/sel4/wire.ts'
 import { checkCredits } from '../support/credits.ts'
 import { expectCredits, expectInvariants } from '../support/invariants.ts'
+import { scaled } from '../support/scale.ts'
 
 const WINDOW = 8
 const LAUNCH = {
@@ -279,7 +281,33 @@ describe('the judge of credits', function () {
         expectCredits(sim)
         for (const { message } of sim.letters()) passed.add(message[0])
       }
-      expect(passed).to.include.keys(KIND.CALL, KIND.SEND, KIND.REPLY, ...(way === 'threads' ? [] : [KIND.CREDIT]))
+      expect([...passed]).to.include.members([
+        KIND.CALL,
+        KIND.SEND,
+        KIND.REPLY,
+        ...(way === 'threads' ? [] : [KIND.CREDIT]),
+      ])
+    })
+  for (const action of ['trace', 'delay', 'reorder'])
+    it(`nor while the session moves between the paths, and calls are answered along one that is no more: ${action}`, async () => {
+      for (let seed = 1; seed <= scaled(100, 5); seed++) {
+        const sim = started('direct', seed)
+        const judged = async (milliseconds: number, changed: Promise<unknown> = Promise.resolve()) => {
+          const end = sim.now() + milliseconds
+          let isChanged = false
+          void changed.then(() => (isChanged = true))
+          await sim.runUntil(() => {
+            expectCredits(sim, `seed ${seed}`)
+            return isChanged && sim.now() >= end
+          })
+        }
+        await judged(8)
+        for (let turn = 0; turn < 4; turn++) {
+          await judged(5, interpose(sim.kernel, { at: 'client.executive', action, rate: 0.5, ms: 2, seed }))
+          await judged(5, lift(sim.kernel, undefined))
+        }
+        await expectInvariants(sim, `seed ${seed}`)
+      }
     })
   for (const { what, ways, kind, when = () => true, spoil, says } of WRONGS)
     for (const way of ways)

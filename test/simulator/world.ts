@@ -41,11 +41,14 @@ import { Monitor } from '../../tools/panel/monitor.ts'
 import { PromptWatch } from '../../tools/panel/prompt.ts'
 import { RowStream } from '../../tools/panel/rows.ts'
 import { Typist } from '../../tools/panel/typist.ts'
+import { expectCredits } from '../support/invariants.ts'
 import type { Disk } from './volume.ts'
 
 const ROOT = path.resolve(__dirname, '..', '..')
 /** Virtual time for one command with several recoveries in it; then somebody hangs. */
 const PATIENCE_MS = 120_000
+/** Events between two judgements of all credits, at moments the seed draws. */
+const CREDITS_EVERY = 61
 /** Small, so that the cache is crowded by little data. */
 const CACHE_BYTES = 2 << 20
 const BANKS = { executive: '2 MiB', cache: '6 MiB', clients: '16 MiB', drivers: '48 MiB' }
@@ -159,7 +162,7 @@ export class World {
   stopped: () => boolean = () => false
   async step(limit?: number): Promise<boolean> {
     if (!(await this.sim.step(limit))) return false
-    this.events++
+    if (this.events++ % CREDITS_EVERY === this.seed % CREDITS_EVERY) expectCredits(this.sim, `seed ${this.seed}`)
     for (let i = this.plans.length - 1; i >= 0; i--)
       if (this.plans[i].at <= this.events && this.plans[i].act()) this.plans.splice(i, 1)
     if (this.stopped()) throw new Stopped()
