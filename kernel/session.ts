@@ -120,6 +120,7 @@ export class SessionTable {
       last: 0,
       badge: badge || 1,
       window: session.window,
+      givesBack: givesBack(session),
       identity: this.identity(session),
       meets: false,
     }
@@ -316,10 +317,14 @@ async function processOf(device: Device): Promise<Process> {
   if (!device.process || device.lost) throw new Sel4Error('serverDied')
   return device.process
 }
+/** What its receivers keep of a window, together, is less than half of it: the sender can always go on. */
+const givesBack = ({ window, receivers }: Session): number => Math.ceil(window / (2 * receivers.length))
 /** An interposer may double messages. */
-function sessionInfo({ id, cap, window, interposed, meets }: Session, identity: string): SessionInfo {
+function sessionInfo(session: Session, identity: string): SessionInfo {
+  const { id, cap, window, interposed, meets } = session
   const { object, badge } = cap
-  const common = { session: id, badge, window: interposed ? 2 * window : window, identity, meets }
+  const bounds = { window: interposed ? 2 * window : window, givesBack: givesBack(session) }
+  const common = { session: id, badge, ...bounds, identity, meets }
   if (object instanceof IoPort) return { ...common, target: 'port', object: object.first, last: object.last }
   if (object instanceof DeviceFrame) return { ...common, target: 'mmio', object: object.window, last: object.bytes }
   return { ...common, target: 'endpoint', object: object.id, last: 0 }

@@ -255,10 +255,10 @@ export class Sessions {
     if (!reply) this.took(session)
     waiter(received)
   }
-  /** A send has left the queue: its credit goes back, half a window at a time. */
+  /** A send has left the queue: its credit goes back, some at a time. */
   took(session: InSession): void {
     session.taken++
-    if (session.taken * 2 < session.info.window) return
+    if (session.taken < session.info.givesBack) return
     session.outstanding -= session.taken
     this.answerMessage(session.identity, encode(KIND.CREDIT, 0, session.taken, session.info.session, 0, null))
     session.taken = 0

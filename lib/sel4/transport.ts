@@ -79,6 +79,8 @@ export interface SessionInfo {
   readonly last: number
   readonly badge: number
   readonly window: number
+  /** So many sends that were taken are given back in one word. */
+  readonly givesBack: number
   /** The identity under which the sender's messages come; empty: through the kernel. */
   readonly identity: string
   /** A thread receives, as in the kernel: to meet it is what a Send waits for. */

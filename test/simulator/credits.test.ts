@@ -1,4 +1,5 @@
 /** The judge of credits: nothing is wrong while messages come and go, and each thing that can be wrong is said. */
+import { RIGHTS, seL4_CapInitThreadCNode, WORD_BITS } from '#contracts/sel4'
 import { expect } from 'chai'
 import { interpose, lift } from '../../kernel/interpose.ts'
 import type { ManifestFiles } from '../../kernel/manifest/files.ts'
@@ -21,7 +22,7 @@ const LAUNCH = {
   devices: {},
   cables: {},
   root: { image: 'server', banks: ['drivers'] },
-  images: { client: { image: 'client', limits: { credits: WINDOW } } },
+  images: { client: { image: 'client', limits: { credits: WINDOW } }, taker: { image: 'taker' } },
 }
 const files: ManifestFiles = {
   description: (_kind, image) => ({
@@ -30,6 +31,8 @@ const files: ManifestFiles = {
   }),
   exists: () => true,
 }
+/** Where each of three receivers has the endpoint. */
+const SHARED = 0x2000
 type Loop = (sel4: Sel4, served: number, pause: () => Promise<void>) => Promise<void>
 /** Takes what comes, a little slower than it comes, and answers the call before the last. */
 const takeAndAnswer: Loop = async (sel4, served, pause) => {
@@ -79,9 +82,52 @@ const threadClient: Main = async ({ libsel4, caps }) => {
     await libsel4.Send(caps.executive, { label: i })
   }
 }
+/** Three receive on one endpoint; so its sessions go through the kernel, which shares the messages out. */
+const shares: Main = async ({ root, libsel4, clock }) => {
+  const shared = (await root?.endpoint()) as number
+  for (const instance of ['first', 'second', 'third']) {
+    const request = {
+      image: 'taker',
+      instance,
+      birth: 'fresh',
+      caps: {},
+      arenaBytes: 0,
+      config: {},
+      control: true,
+    } as const
+    const child = await root?.spawn(request)
+    await libsel4.CNode_Copy(
+      child?.caps?.cnode ?? 0,
+      SHARED,
+      WORD_BITS,
+      seL4_CapInitThreadCNode,
+      shared,
+      WORD_BITS,
+      RIGHTS.all,
+    )
+  }
+  // All of them receive before the first message.
+  await clock.sleep(50)
+  await root?.spawn({
+    image: 'client',
+    birth: 'fresh',
+    caps: { executive: { from: shared } },
+    arenaBytes: 0,
+    config: {},
+  })
+}
+const taker: Main = async ({ sel4, clock, random }) => {
+  // It is given the endpoint after its birth.
+  await clock.sleep(20)
+  for (;;) {
+    const { reply } = await sel4.recv(SHARED)
+    if (reply) void clock.sleep((random.next() / 2 ** 32) * 20).then(() => sel4.reply(reply, 0, null))
+  }
+}
 const SYSTEMS = {
   direct: { server: server(takeAndAnswer), client, slowpath: false },
   slow: { server: server(takeAndAnswer), client, slowpath: true },
+  shared: { server: shares, client, taker, slowpath: false },
   threads: { server: threadServer, client: threadClient, slowpath: false },
 } as const
 type Way = keyof typeof SYSTEMS
@@ -266,7 +312,7 @@ const AT_REST: readonly { what: string; spoil(ends: Ends): void; says: RegExp }[
   {
     what: 'the kernel does not know of it',
     spoil: ({ sim, session }) => void sim.kernel.sessions['sessions'].delete(session.id),
-    says: /client sends along session \d+, which.*\n?.*server receives along session \d+, which|server receives/s,
+    says: /^server receives along session \d+, which the kernel does not have\nclient sends along session \d+, which/,
   },
 ]
 
@@ -309,6 +355,16 @@ describe('the judge of credits', function () {
         await expectInvariants(sim, `seed ${seed}`)
       }
     })
+  it('an interposed session goes on while a call waits for its answer', async () => {
+    const sim = started('direct', 4)
+    await sim.runUntil(() => endsOf(sim) !== undefined)
+    let isChanged = false
+    void interpose(sim.kernel, { at: 'client.executive', action: 'trace' }).then(() => (isChanged = true))
+    await sim.runUntil(() => isChanged && endsOf(sim)?.session.interposed === true)
+    const { counters } = endsOf(sim)?.sender as Runtime
+    const before = counters.sent
+    await sim.runUntil(() => counters.sent > before + 10 * WINDOW, 1000)
+  })
   for (const { what, ways, kind, when = () => true, spoil, says } of WRONGS)
     for (const way of ways)
       it(`says so: ${what} (${way})`, async () => {
