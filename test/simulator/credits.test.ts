@@ -2,8 +2,6 @@
 import { RIGHTS, seL4_CapInitThreadCNode, WORD_BITS } from '#contracts/sel4'
 import { expect } from 'chai'
 import { interpose, lift } from '../../kernel/interpose.ts'
-import type { ManifestFiles } from '../../kernel/manifest/files.ts'
-import { parseManifest, viewOf } from '../../kernel/manifest/index.ts'
 import type { Session } from '../../kernel/session.ts'
 import type { Main, Sel4 } from '../../lib/sel4/api.ts'
 import type { Route } from '../../lib/sel4/routes.ts'
@@ -13,6 +11,7 @@ import { type Letter, Simulator } from '../../lib/sel4/sim.ts'
 import { KIND, sequenceOf, setLabel } from '../../lib/sel4/wire.ts'
 import { checkCredits } from '../support/credits.ts'
 import { expectCredits, expectInvariants } from '../support/invariants.ts'
+import { manifestFrom } from '../support/manifest.ts'
 import { scaled } from '../support/scale.ts'
 
 const WINDOW = 8
@@ -23,13 +22,6 @@ const LAUNCH = {
   cables: {},
   root: { image: 'server', banks: ['drivers'] },
   images: { client: { image: 'client', limits: { credits: WINDOW } }, taker: { image: 'taker' } },
-}
-const files: ManifestFiles = {
-  description: (_kind, image) => ({
-    file: `${image}.json`,
-    text: JSON.stringify({ needs: { interfaces: ['ExecutiveServices'] } }),
-  }),
-  exists: () => true,
 }
 /** Where each of three receivers has the endpoint. */
 const SHARED = 0x2000
@@ -134,8 +126,8 @@ type Way = keyof typeof SYSTEMS
 
 function started(way: Way, seed: number): Simulator {
   const { slowpath, ...images } = SYSTEMS[way]
-  const manifest = parseManifest('launch.json', JSON.stringify({ ...LAUNCH, slowpath }), files)
-  const sim = new Simulator({ seed, manifest, view: viewOf(manifest), images })
+  const described = manifestFrom({ ...LAUNCH, slowpath }, () => ({ needs: { interfaces: ['ExecutiveServices'] } }))
+  const sim = new Simulator({ seed, ...described, images })
   sim.boot()
   return sim
 }
@@ -361,7 +353,7 @@ describe('the judge of credits', function () {
     let isChanged = false
     void interpose(sim.kernel, { at: 'client.executive', action: 'trace' }).then(() => (isChanged = true))
     await sim.runUntil(() => isChanged && endsOf(sim)?.session.interposed === true)
-    const { counters } = endsOf(sim)?.sender as Runtime
+    const { counters } = (endsOf(sim) as Ends).sender
     const before = counters.sent
     await sim.runUntil(() => counters.sent > before + 10 * WINDOW, 1000)
   })
