@@ -89,7 +89,7 @@ const exportCaller: Invocation = (kernel, process, body, thread) => {
   const args = new Args(body)
   const session = kernel.sessions.met(args.number(0))
   if (!session?.receivers.includes(process)) throw new Sel4Error('seL4_IllegalOperation', 'there is no caller')
-  adoptCaller(kernel, thread, session, args.number(1), args.number(2))
+  adoptCaller(kernel, thread, session, args.number(1))
   return null
 }
 

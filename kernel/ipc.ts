@@ -242,16 +242,17 @@ const messageOf = (thread: Tcb, { label, body, caps }: SendRequest): Message => 
   body,
   caps: () => caps.slice(0, MAX_CAPS).map((cptr) => lookup(thread.cspaceRoot, cptr)),
 })
-/** A call taken where the endpoint was lent to: its reply is the kernel's from now on. */
-export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, sequence: number, cptr: number): void {
-  const through = lookup(thread.cspaceRoot, cptr)
-  const canGrant = through.object === session.cap.object && (through.rights & RIGHT.grant) !== 0
+/**
+ * A call taken where the endpoint was lent to: its reply is the kernel's from now on. Its caller has no place for a
+ * capability, or it would have called in the kernel: none goes along with the answer.
+ */
+export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, sequence: number): void {
   const answer = (flags: number, label: number, body: unknown) => {
     session.adopted.delete(sequence)
     session.sender.tell(encode(KIND.REPLY, flags, label, session.id, sequence, body))
   }
   dropCaller(thread)
-  const reply = new Reply(kernel.id(), canGrant, {
+  const reply = new Reply(kernel.id(), false, {
     answered: ({ label, body }) => answer(0, label, body),
     bereaved: () => answer(FLAG.ERROR, SEL4_ERROR.serverDied, null),
   })

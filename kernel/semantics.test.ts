@@ -172,6 +172,19 @@ describe('semantics', () => {
     t.is((await t.soon(t.sel4.Recv(report))).label, 4)
   })
 
+  means('who has a caller answers it, though what it received through is gone', async (t) => {
+    const [to, report] = [await t.endpoint(), await t.endpoint()]
+    const through = await t.copy(to)
+    t.env.entry('call', async (sel4) => sel4.Send(report, { label: (await sel4.Call(to, { label: 3 })).label }))
+    const first = t.sel4.Recv(through)
+    await t.settle()
+    await t.start('call', [])
+    t.is((await t.soon(first)).label, 3)
+    await t.delete(through)
+    await t.sel4.Reply({ label: 4, caps: [report] })
+    t.is((await t.soon(t.sel4.Recv(report))).label, 4)
+  })
+
   // ------------------------------------------------------------ what is mapped
 
   means('a page is mapped once, and says where it is', async (t) => {

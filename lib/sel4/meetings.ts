@@ -30,7 +30,6 @@ interface Arrival {
 }
 interface Waiter {
   readonly thread: number
-  readonly src: CPtr
   readonly path: ReceivePath | null
   resolve(delivered: Delivered): void
   reject(error: Error): void
@@ -39,8 +38,8 @@ interface Meeting {
   readonly queue: Arrival[]
   waiters: Waiter[]
 }
-/** Whom a thread received from last: here, with the capability it received through, or in the kernel. */
-type Caller = { readonly handle: ReplyTo; readonly src: CPtr } | 'kernel'
+/** Whom a thread received from last: here, or in the kernel. */
+type Caller = ReplyTo | 'kernel'
 /** As many as sessions are remembered: a call may be taken back long after its session is gone. */
 const EXPORTS_MAX = 4096
 const keyOf = (thread: number, src: CPtr): string => `${thread} ${src}`
@@ -121,30 +120,30 @@ export class Meetings {
       return this.runtime.sessions.reject(session, message)
     const meeting = this.meetingOf(session.info.object)
     const waiter = meeting.waiters.shift()
-    if (waiter) waiter.resolve(this.hand({ session, message }, waiter.thread, waiter.src))
+    if (waiter) waiter.resolve(this.hand({ session, message }, waiter.thread))
     else if (kind === KIND.NBSEND) this.runtime.sessions.took(session)
     else meeting.queue.push({ session, message })
   }
   /** Null: nobody was there, and it did not wait. */
   receive(
     meeting: Meeting,
-    { thread, src, path }: Pick<Waiter, 'thread' | 'src' | 'path'>,
+    { thread, path }: Pick<Waiter, 'thread' | 'path'>,
     blocks: boolean,
   ): Promise<Delivered | null> {
     this.callers.delete(thread)
     const first = meeting.queue.shift()
-    if (first) return Promise.resolve(this.hand(first, thread, src))
+    if (first) return Promise.resolve(this.hand(first, thread))
     if (!blocks) return Promise.resolve(null)
-    return new Promise((resolve, reject) => meeting.waiters.push({ thread, src, path, resolve, reject }))
+    return new Promise((resolve, reject) => meeting.waiters.push({ thread, path, resolve, reject }))
   }
-  private hand({ session, message }: Arrival, thread: number, src: CPtr): Delivered {
+  private hand({ session, message }: Arrival, thread: number): Delivered {
     const { sessions } = this.runtime
     const call = message[0] === KIND.CALL
     const sequence = sequenceOf(message)
     if (call) {
       const handle = new ReplyTo(sequence, session, traced(message) ? contextOf(message) : undefined)
       this.taken.set(callOf(session, sequence), handle)
-      this.callers.set(thread, { handle, src })
+      this.callers.set(thread, handle)
     } else if (message[0] === KIND.SEND) sessions.answerSession(session, 0, 0, sequence, null)
     else sessions.took(session)
     return [session.info.badge, labelOf(message), decodeBody(message), 0, 0, [], call]
@@ -175,25 +174,24 @@ export class Meetings {
     else this.callers.delete(thread)
   }
   /** Who waits here for the thread's answer; nobody, when the call was taken back. */
-  caller(thread: number): { readonly handle: ReplyTo; readonly src: CPtr } | undefined {
+  caller(thread: number): ReplyTo | undefined {
     const caller = this.callers.get(thread)
-    return caller === 'kernel' || caller?.handle.used ? undefined : caller
+    return caller === 'kernel' || caller?.used ? undefined : caller
   }
   reply(thread: number, label: number, body: unknown): void {
     const caller = this.caller(thread)
     this.callers.delete(thread)
     if (!caller) return
-    this.taken.delete(callOf(caller.handle.session, caller.handle.id))
-    this.runtime.sessions.reply(caller.handle, label, body)
+    this.taken.delete(callOf(caller.session, caller.id))
+    this.runtime.sessions.reply(caller, label, body)
   }
   /** The kernel has the reply now: it may become a capability, or carry some. */
   exported(thread: number): void {
     const caller = this.caller(thread)
     if (caller) {
-      const { handle } = caller
-      this.dropped(handle)
-      handle.session.outstanding--
-      this.rememberExport(handle)
+      this.dropped(caller)
+      caller.session.outstanding--
+      this.rememberExport(caller)
     }
     this.callers.set(thread, 'kernel')
   }

@@ -261,7 +261,7 @@ class ThreadContext implements SystemCalls {
     const path = this.path ?? null
     for (;;) {
       const lent = meetings.lent(thread, src)
-      if (lent) return meetings.receive(lent, { thread, src, path }, blocks)
+      if (lent) return meetings.receive(lent, { thread, path }, blocks)
       const asked = this.runtime.invoke(OP.receive, [blocks ? BLOCKS : 0, path], thread, src)
       const wire = (await asked) as Delivered | Loan | null
       meetings.heardInKernel(thread, isLoan(wire) ? null : wire)
@@ -289,10 +289,9 @@ class ThreadContext implements SystemCalls {
     const { meetings } = this.runtime
     const caller = meetings.caller(this.thread.number)
     if (!caller) return
-    const { handle, src } = caller
     // At once: its caller may take the call back meanwhile.
     meetings.exported(this.thread.number)
-    await this.request(OP.exportCaller, 0, [handle.session.info.session, handle.id, src])
+    await this.request(OP.exportCaller, 0, [caller.session.info.session, caller.id])
   }
   async ReplyRecv(src: CPtr, message: IpcMessage): Promise<IpcReceived> {
     await this.Reply(message)
