@@ -97,7 +97,7 @@ export class Messages extends Threads {
     const heard = this.takeWord(thread.bound)
     if (heard) return word(heard)
     const together = this.firstOf(thing)
-    if (together.length > 1 || (together.length && this.isLoose))
+    if (together.length > 1 || together.some(({ thread: sender }) => this.along.has(sender)))
       return this.receiveAny(thread, thing, cap.rights, path, blocks)
     if (together.length) return this.takeFrom(thread, together[0], thing, cap.rights, path)
     if (!blocks) return null
@@ -106,12 +106,15 @@ export class Messages extends Threads {
     return WAITS
   }
   /**
-   * Messages may meet in the receiver's process: when the kernel takes such an endpoint back, who waits to send begins
-   * anew, in no order that can be told, and is not there for a moment.
+   * Who came first, or first of its process: what waits along sessions is perhaps taken back by the kernel when somebody
+   * receives; it begins anew then, each process's in their order, and none is there for a moment.
    */
-  isLoose = false
   protected firstOf({ senders }: Endpoint): Sending[] {
-    return this.isLoose ? senders : senders.filter(({ came }) => came === senders[0].came)
+    if (!senders.some(({ thread }) => this.along.has(thread)))
+      return senders.filter(({ came }) => came === senders[0].came)
+    const isFirst = ({ thread, came }: Sending) =>
+      !senders.some((other) => other.thread.life === thread.life && other.came < came)
+    return senders.filter(isFirst)
   }
   /** Some stand first together. */
   protected receiveAny(
@@ -123,7 +126,7 @@ export class Messages extends Threads {
   ): Expected {
     const together = this.firstOf(endpoint)
     const choose = (found: unknown): boolean => {
-      if (found === null && this.isLoose && !blocks) return true
+      if (found === null && !blocks) return together.some(({ thread: sender }) => this.along.has(sender))
       const body = Array.isArray(found) ? found[2] : undefined
       const sender = together.find(({ packet }) => same(packet.body, body))
       const value = sender && this.takeFrom(thread, sender, endpoint, rights, path)

@@ -183,6 +183,7 @@ export class Population extends Rounds {
   protected async death(life: Life): Promise<void> {
     this.note(`${life.name} is killed`)
     this.dying = life.name
+    this.begins()
     this.sim.kill(life.name)
     this.model.died(life)
     await this.settle()

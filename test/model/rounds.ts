@@ -109,9 +109,9 @@ export abstract class Rounds {
     return Object.fromEntries([...this.counts].sort())
   }
   protected async round(plans: readonly Plan[]): Promise<void> {
-    const before = this.alongSessions()
+    this.begins()
     for (const plan of plans) this.issue(plan)
-    await this.settle(before)
+    await this.settle()
   }
   protected issue({ thread, name, args }: Plan): void {
     const { run, mean, isCall } = definitionOf(name)
@@ -146,13 +146,20 @@ export abstract class Rounds {
       return thread.doing?.wait === 'send' && thread.state === 'running' && real && !real.isBlocked
     })
   }
-  protected async settle(alongSessions: readonly Thread[] = []): Promise<void> {
+  private came: { along: readonly Thread[]; arrivals: number } = { along: [], arrivals: 0 }
+  protected begins(): void {
+    this.came = { along: this.alongSessions(), arrivals: this.model.arrivals }
+    this.model.along = new Set(this.came.along)
+  }
+  protected async settle(): Promise<void> {
     await settle()
     await this.sim.run(ROUND_MS)
-    for (const thread of alongSessions) this.model.lostItsWay(thread)
+    for (const thread of this.came.along) this.model.lostItsWay(thread)
     this.model.makeAgain()
     for (const thread of this.underWay(true)) this.judge(thread, thread.operation as Operation)
     for (const thread of this.underWay(false)) this.judge(thread, thread.operation as Operation)
+    const still = new Set(this.alongSessions())
+    for (const thread of this.came.along) if (!still.has(thread)) this.model.takenBack(thread, this.came.arrivals)
     if (this.sim.ended) this.fail(`the system ended: ${this.sim.ended.reason}`)
     for (const { name } of this.lives)
       if (name !== this.dying && !this.sim.kernel.processes.has(name)) this.fail(`${name} died`)
@@ -165,7 +172,7 @@ export abstract class Rounds {
   protected judge(thread: Thread, operation: Operation): void {
     if (thread.state !== 'running') return
     const found = this.found.get(operation)
-    if (found && 'error' in found && found.error === 'serverDied' && !operation.expected)
+    if (found && 'error' in found && found.error === 'serverDied' && this.dying && !operation.expected)
       this.model.heardOfDeath(thread)
     const { expected } = operation
     if (operation.isMethod && !expected) this.fail(`${operation.id} never reached the kernel`)
@@ -183,7 +190,14 @@ export abstract class Rounds {
   /** On a session a caller may hear of its server's death before it hears that its own capability is gone. */
   protected deathCameFirst({ expected, isMethod }: Operation, found: Found): boolean {
     const died = 'error' in found && found.error === 'serverDied'
-    return this.model.isLoose && !isMethod && died && expected !== undefined && 'refused' in expected
+    return (
+      this.dying !== undefined &&
+      this.model.isLoose &&
+      !isMethod &&
+      died &&
+      expected !== undefined &&
+      'refused' in expected
+    )
   }
   protected checkpoint(): void {
     const { kernel } = this.sim

@@ -88,7 +88,11 @@ export class Thread extends Thing {
 }
 
 export class Threads extends Tree {
-  protected arrivals = 0
+  arrivals = 0
+  /** Messages may go along sessions, and meet in the receiver's process. */
+  isLoose = false
+  /** Whose message went so, or may by now. */
+  along = new Set<Thread>()
   /** Withdrawn in the operation that is being performed: they make their system calls once more when it is over. */
   readonly restarted = new Set<Thread>()
 
@@ -101,6 +105,7 @@ export class Threads extends Tree {
   withdraw(thread: Thread): void {
     const { doing } = thread
     if (!doing) return
+    if (this.isLoose) this.along.add(thread)
     this.leave(thread)
     this.restarted.add(thread)
   }
@@ -203,6 +208,13 @@ export class Threads extends Tree {
     const again = { ...entry, came }
     endpoint.senders = endpoint.senders.map((one) => (one === entry ? again : one))
     entry.thread.doing = { wait: 'send', at: endpoint, entry: again }
+  }
+  /** With those that came since, it is in the kernel now, in an order that nobody can tell. */
+  takenBack({ doing }: Thread, since: number): void {
+    if (doing?.wait !== 'send') return
+    const { at, entry } = doing
+    const came = ++this.arrivals
+    for (const one of [...at.senders]) if (one === entry || one.came > since) this.together(at, one, came)
   }
   /** Performs an operation and notes what it must come to. */
   attempt(operation: Operation): void {
