@@ -69,6 +69,7 @@ export class Chance {
     const all = this.rarely(25) ? this.reached(thread) : this.ofKind(thread, ...kinds)
     const others = all.filter(({ cptr }) => cptr >= FIRST_SLOT)
     const fitting = others.length && !this.rarely(4) ? others : all
+    if (this.rarely(60)) return 2 ** 16 * this.below(2 ** 16) + FIRST_SLOT
     if (!fitting.length || this.rarely(40)) return FIRST_SLOT + this.below(SLOTS + 2)
     return this.pick(fitting).cptr
   }

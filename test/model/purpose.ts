@@ -1,7 +1,7 @@
 /** What chance alone would seldom hit: the next step of something longer, and what ends somebody's wait. */
 import { OBJECT_TYPE, X86_64 } from '#contracts/sel4'
 import { Chance, FIRST_SLOT, OWN, OWN_SPACE } from './chance.ts'
-import { VSpace } from './memory.ts'
+import { Frame, type Life, VSpace } from './memory.ts'
 import type { OperationName, Plan } from './operations.ts'
 import { Endpoint, Reply, type Thread } from './threads.ts'
 import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
@@ -17,13 +17,46 @@ const TYPE_OF: Readonly<Partial<Record<Kind, number>>> = {
   Frame: OBJECT_TYPE.seL4_X86_4K,
 }
 
+/** As many as may wait without the others having to help them. */
+const CROWD_MAX = 8
+const isWritten = ({ thing }: Cap): boolean => thing instanceof Frame && thing.words.size > 0
+
 export abstract class Purpose extends Chance {
   /** What chance alone would seldom hit. */
   protected purposeful(thread: Thread): Plan | undefined {
     if (thread.caller?.caller && this.rarely(3))
       return { thread, name: 'CNode_SaveCaller', args: this.slot(thread, false) }
+    if (this.isPromising(thread) && this.rarely(2))
+      return { thread, name: 'Reply', args: { packet: this.packet(thread, undefined, 1) } }
     if (this.rarely(6)) return this.mapping(thread)
+    if (this.rarely(6)) return this.touching(thread)
+    if (this.rarely(10)) return this.crowding(thread)
     return this.rarely(6) ? this.meddling(thread) : undefined
+  }
+  /** Its caller has a place for what comes with the answer. */
+  private isPromising({ caller }: Thread): boolean {
+    const doing = caller?.caller?.doing
+    return doing?.wait === 'answer' && doing.path !== undefined
+  }
+  /** What is mapped is read and written; what may not be is tried by who has somebody to tell of it. */
+  private touching(thread: Thread): Plan | undefined {
+    const { pages } = (thread.life as Life).vspace
+    if (!pages.size) return undefined
+    const [vaddr, name] = [this.pick([...pages.keys()]) + 4 * this.below(2), this.pick(['Load', 'Store'] as const)]
+    const may = !thread.isFirst && this.model.handlerOf(thread) !== undefined
+    return may || this.model.seen(thread, vaddr, name === 'Store')
+      ? { thread, name, args: { vaddr, value: ++this.bodies } }
+      : undefined
+  }
+  /** One more where some wait to send already: who comes first is seen from what comes next. */
+  private crowding(thread: Thread): Plan | undefined {
+    const crowds = this.ofKind(thread, 'Endpoint').filter(
+      ({ cap }) => cap.rights & R.write && (cap.thing as Endpoint).senders.length,
+    )
+    const waiting = [...this.model.threads].filter(({ doing }) => doing).length
+    if (!crowds.length || waiting > CROWD_MAX) return undefined
+    const [{ cptr }, packet] = [this.pick(crowds), this.packet(thread, this.path(thread))]
+    return { thread, name: this.pick(['Send', 'Call'] as const), args: { cptr, packet } }
   }
   /** With those who wait: their badge's sends are cancelled, they are suspended, what they wait at is taken away. */
   protected meddling(thread: Thread): Plan | undefined {
@@ -34,7 +67,21 @@ export abstract class Purpose extends Chance {
       const args = name === 'TCB_Suspend' ? { tcb: index } : { root: OWN, at: [index, WORD] }
       return name ? [{ thread, name, args }] : []
     })
+    const spoiling = this.spoiling(thread, own)
+    if (spoiling && this.rarely(2)) return spoiling
     return plans.length ? this.pick(plans) : undefined
+  }
+  /** What somebody's waiting message is to take along goes, or is another by then. */
+  private spoiling(thread: Thread, own: Table): Plan | undefined {
+    const sent = [...this.model.threads].flatMap(({ cspace, doing }) =>
+      cspace?.thing === own && doing?.wait === 'send' ? doing.entry.packet.caps : [],
+    )
+    const there = sent.filter((index) => index >= FIRST_SLOT && own.slots.has(index))
+    if (!there.length) return undefined
+    const index = this.pick(there)
+    if (this.rarely(2)) return { thread, name: 'CNode_Delete', args: { root: OWN, at: [index, WORD] } }
+    const { root, at } = this.slot(thread, false)
+    return { thread, name: 'CNode_Move', args: { root, to: at, from: OWN, at: [index, WORD] } }
   }
   protected meddlesome(cap: Cap): OperationName | undefined {
     const { thing, badge, rights } = cap
@@ -44,7 +91,8 @@ export abstract class Purpose extends Chance {
     if (thing instanceof Endpoint && badge && rights === R.all && thing.senders.length > 1 && !this.rarely(3))
       return 'CNode_CancelBadgedSends'
     if (waitAt(thing)) return this.rarely(2) ? 'CNode_Delete' : undefined
-    const inUse = thing.kind === 'Untyped' && this.model.descendants(cap).some((one) => waitAt(one.thing))
+    const inUse =
+      thing.kind === 'Untyped' && this.model.descendants(cap).some((one) => waitAt(one.thing) || isWritten(one))
     return inUse && this.rarely(2) ? 'CNode_Revoke' : undefined
   }
   /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */

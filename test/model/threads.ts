@@ -199,10 +199,17 @@ export class Threads extends Tree {
     for (const thread of threads) {
       const operation = thread.operation as Operation
       this.attempt(operation)
+      this.whileItGoes(operation)
       const { doing } = thread
       if (doing?.wait === 'send') this.together(doing.at, doing.entry, came)
     }
     if (this.restarted.size) this.makeAgain()
+  }
+  /** It was made again while a revocation was under way: it names what the call met then. */
+  private whileItGoes(operation: Operation): void {
+    const { expected } = operation
+    if (expected && 'refused' in expected && expected.refused.includes('seL4_FailedLookup'))
+      operation.expected = { refused: [...expected.refused, 'seL4_InvalidCapability'] }
   }
   protected together(endpoint: Endpoint, entry: Sending, came: number): void {
     const again = { ...entry, came }
