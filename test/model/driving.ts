@@ -31,7 +31,8 @@ export abstract class Driving extends Purpose {
     const all = Array.from({ length: COUNT }, (_, i) => FIRST + i)
     const full = all.filter((index) => slots.has(index))
     if (full.length < 2 || this.rarely(4)) return this.supply(driver, all, slots)
-    const index = this.pick(full)
+    const idle = full.filter((index) => !slots.get(index)?.unmap)
+    const index = this.pick(idle.length && !this.rarely(3) ? idle : full)
     const { name, args } = this.use(driver, index, slots.get(index) as Cap, slots)
     return { thread, name, args }
   }
@@ -45,9 +46,10 @@ export abstract class Driving extends Purpose {
   }
   private use(driver: Driver, index: number, cap: Cap, slots: ReadonlyMap<number, Cap>): Omit<Plan, 'thread'> {
     const isTable = cap.thing.kind === 'IOPageTable'
-    if (this.rarely(8)) return { name: 'CNode_Delete', args: { root: OWN, at: [index, WORD] } }
-    if (this.rarely(8)) return { name: 'X86_Unmap', args: { level: isTable ? TABLES + 1 : TABLES, cap: index } }
-    if (this.rarely(12)) return this.copied(index)
+    if (this.rarely(10)) return { name: 'CNode_Delete', args: { root: OWN, at: [index, WORD] } }
+    if (this.rarely(cap.unmap ? 2 : 20))
+      return { name: 'X86_Unmap', args: { level: isTable ? TABLES + 1 : TABLES, cap: index } }
+    if (!isTable && this.rarely(6)) return this.copied(index)
     if (this.rarely(20)) return this.seen(index)
     const iospace = this.rarely(30) ? OWN_SPACE : driver.iospace
     const ioaddr = this.ioaddr(isTable ? this.pick([...slots.values()]) : cap)
@@ -58,7 +60,7 @@ export abstract class Driving extends Purpose {
     const to = FIRST + this.below(COUNT)
     return {
       name: 'CNode_Copy',
-      args: { root: OWN, to: [to, WORD], from: OWN, at: [index, WORD], rights: this.rights() },
+      args: { root: OWN, to: [to, WORD], from: OWN, at: [index, WORD], rights: this.below(16) },
     }
   }
   /** Also by a program: what a device reaches is not mapped, what is mapped no device reaches. */

@@ -1,7 +1,7 @@
 /** What chance alone would seldom hit: the next step of something longer, and what ends somebody's wait. */
 import { OBJECT_TYPE, X86_64 } from '#contracts/sel4'
 import { Chance, FIRST_SLOT, OWN, OWN_SPACE } from './chance.ts'
-import { Frame, type Life, VSpace } from './memory.ts'
+import { Frame, type Life, type VSpace } from './memory.ts'
 import type { OperationName, Plan } from './operations.ts'
 import { Endpoint, Reply, type Thread } from './threads.ts'
 import { type Cap, type Kind, PAGING, R, Table, WORD } from './tree.ts'
@@ -26,6 +26,7 @@ export abstract class Purpose extends Chance {
   protected purposeful(thread: Thread): Plan | undefined {
     if (thread.caller?.caller && this.rarely(3))
       return { thread, name: 'CNode_SaveCaller', args: this.slot(thread, false) }
+    if (thread.caller?.caller && this.rarely(6)) return this.looking(thread)
     if (this.isPromising(thread) && this.rarely(2))
       return { thread, name: 'Reply', args: { packet: this.packet(thread, undefined, 1) } }
     if (this.rarely(6)) return this.mapping(thread)
@@ -37,6 +38,11 @@ export abstract class Purpose extends Chance {
   private isPromising({ caller }: Thread): boolean {
     const doing = caller?.caller?.doing
     return doing?.wait === 'answer' && doing.path !== undefined
+  }
+  /** Whether it was signalled, with its caller waiting. */
+  private looking(thread: Thread): Plan | undefined {
+    const bells = this.ofKind(thread, 'Notification')
+    return bells.length ? { thread, name: 'NBRecv', args: { cptr: this.pick(bells).cptr } } : undefined
   }
   /** What is mapped is read and written; what may not be is tried by who has somebody to tell of it. */
   private touching(thread: Thread): Plan | undefined {
@@ -97,8 +103,10 @@ export abstract class Purpose extends Chance {
   }
   /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */
   protected mapping(thread: Thread): Plan | undefined {
-    const space = this.reached(thread).find(({ cptr }) => cptr === OWN_SPACE)?.cap.thing
-    if (!(space instanceof VSpace)) return undefined
+    const spaces = this.ofKind(thread, 'VSpace').filter(({ cptr }) => cptr === OWN_SPACE || this.rarely(3))
+    if (!spaces.length) return undefined
+    const { cptr: vspace, cap: root } = this.pick(spaces)
+    const space = root.thing as VSpace
     const large = this.rarely(4)
     const vaddr = this.below(2) * 2 ** 30 + (large ? this.below(3) * LARGE : this.below(3) * 2 ** 12)
     const levels = large ? LEVELS - 1 : LEVELS
@@ -108,7 +116,7 @@ export abstract class Purpose extends Chance {
       ({ cap }) => !cap.unmap && (kind !== 'Frame' || (cap.thing.bytes === LARGE) === large),
     )
     if (!ready.length) return this.making(thread, level < 0 && large ? LARGE_FRAME : (TYPE_OF[kind] as number))
-    const args = { level, cap: this.pick(ready).cptr, vspace: OWN_SPACE, vaddr, rights: this.rights() }
+    const args = { level, cap: this.pick(ready).cptr, vspace, vaddr, rights: this.rights() }
     return { thread, name: level < 0 ? 'X86_Page_Map' : 'X86_Paging_Map', args }
   }
   protected making(thread: Thread, type: number): Plan | undefined {

@@ -32,7 +32,7 @@ export class Run extends Population {
     if (chance.rarely(400)) return this.death(chance.pick(this.lives))
     if (chance.rarely(150)) return this.share(chance.pick(this.lives))
     if (chance.rarely(2000)) return this.revokePool()
-    if (chance.rarely(15)) return this.round([chance.driving(this.driver)])
+    if (chance.rarely(10)) return this.round([chance.driving(this.driver)])
     if (waiting.length && (free.length < 4 || chance.rarely(6))) return this.helpOne(chance.pick(waiting), free)
     if (!free.length) return this.death(chance.pick(this.lives))
     return chance.rarely(2) ? this.together(free, waiting.length > 0) : this.round([this.alone(chance.pick(free))])
