@@ -1,6 +1,6 @@
 /** What chance alone would seldom hit: the next step of something longer, and what ends somebody's wait. */
 import { OBJECT_TYPE, X86_64 } from '#contracts/sel4'
-import { Chance, FIRST_SLOT, OWN, OWN_SPACE } from './chance.ts'
+import { Chance, FIRST_SLOT, OWN, OWN_SPACE, SLOTS } from './chance.ts'
 import { Frame, type Life, type VSpace } from './memory.ts'
 import type { OperationName, Plan } from './operations.ts'
 import { Endpoint, Reply, type Thread } from './threads.ts'
@@ -31,7 +31,11 @@ export abstract class Purpose extends Chance {
       return { thread, name: 'Reply', args: { packet: this.packet(thread, undefined, 1) } }
     if (this.rarely(6)) return this.mapping(thread)
     if (this.rarely(6)) return this.touching(thread)
-    if (this.rarely(10)) return this.crowding(thread)
+    if (this.rarely(8)) return this.crowding(thread)
+    if (this.rarely(10)) return this.spoiling(thread)
+    if (this.rarely(3)) return this.cancelling(thread)
+    if (this.rarely(12)) return this.weakening(thread)
+    if (this.rarely(12)) return this.renewing(thread)
     return this.rarely(6) ? this.meddling(thread) : undefined
   }
   /** Its caller has a place for what comes with the answer. */
@@ -54,6 +58,25 @@ export abstract class Purpose extends Chance {
       ? { thread, name, args: { vaddr, value: ++this.bodies } }
       : undefined
   }
+  /** A page that somebody may see with fewer rights. */
+  private weakening(thread: Thread): Plan | undefined {
+    const frames = this.ofKind(thread, 'Frame').filter(({ cptr, cap }) => this.isOwn(cptr) && cap.rights === R.all)
+    if (!frames.length) return undefined
+    const { root, at } = this.slot(thread, false)
+    const rights = this.pick([0, R.read, R.write])
+    return { thread, name: 'CNode_Copy', args: { root, to: at, from: OWN, at: [this.pick(frames).cptr, WORD], rights } }
+  }
+  /** Memory that somebody wrote to is something else's. */
+  private renewing(thread: Thread): Plan | undefined {
+    const written = this.ofKind(thread, 'Untyped').filter(
+      ({ cptr, cap }) => this.isOwn(cptr) && this.model.descendants(cap).some(isWritten),
+    )
+    if (!written.length) return undefined
+    return { thread, name: 'CNode_Revoke', args: { root: OWN, at: [this.pick(written).cptr, WORD] } }
+  }
+  private isOwn(cptr: number): boolean {
+    return cptr >= FIRST_SLOT && cptr < FIRST_SLOT + SLOTS
+  }
   /** One more where some wait to send already: who comes first is seen from what comes next. */
   private crowding(thread: Thread): Plan | undefined {
     const crowds = this.ofKind(thread, 'Endpoint').filter(
@@ -61,8 +84,21 @@ export abstract class Purpose extends Chance {
     )
     const waiting = [...this.model.threads].filter(({ doing }) => doing).length
     if (!crowds.length || waiting > CROWD_MAX) return undefined
-    const [{ cptr }, packet] = [this.pick(crowds), this.packet(thread, this.path(thread))]
-    return { thread, name: this.pick(['Send', 'Call'] as const), args: { cptr, packet } }
+    const [{ cptr, cap }, packet] = [this.pick(crowds), this.packet(thread, this.path(thread))]
+    // What goes along is shown by its badge when it is to the endpoint itself.
+    const shown = this.reached(thread).filter((one) => one.cap.thing === cap.thing && one.cptr !== cptr)
+    const caps = shown.length && this.rarely(2) ? [this.pick(shown).cptr] : packet.caps
+    return { thread, name: this.pick(['Send', 'Call'] as const), args: { cptr, packet: { ...packet, caps } } }
+  }
+  /** Of a crowd, those of one badge: behind the others they come again. */
+  private cancelling(thread: Thread): Plan | undefined {
+    const fits = ({ thing, badge, rights }: Cap) => {
+      if (!(thing instanceof Endpoint) || !badge || rights !== R.all) return false
+      const own = thing.senders.filter((one) => one.badge === badge).length
+      return own > 1 && own < thing.senders.length
+    }
+    const [found] = this.reached(thread).filter(({ cptr, cap }) => this.isOwn(cptr) && fits(cap))
+    return found && { thread, name: 'CNode_CancelBadgedSends', args: { root: OWN, at: [found.cptr, WORD] } }
   }
   /** With those who wait: their badge's sends are cancelled, they are suspended, what they wait at is taken away. */
   protected meddling(thread: Thread): Plan | undefined {
@@ -73,12 +109,12 @@ export abstract class Purpose extends Chance {
       const args = name === 'TCB_Suspend' ? { tcb: index } : { root: OWN, at: [index, WORD] }
       return name ? [{ thread, name, args }] : []
     })
-    const spoiling = this.spoiling(thread, own)
-    if (spoiling && this.rarely(2)) return spoiling
     return plans.length ? this.pick(plans) : undefined
   }
   /** What somebody's waiting message is to take along goes, or is another by then. */
-  private spoiling(thread: Thread, own: Table): Plan | undefined {
+  private spoiling(thread: Thread): Plan | undefined {
+    const own = this.reached(thread).find(({ cptr }) => cptr === OWN)?.cap.thing
+    if (!(own instanceof Table)) return undefined
     const sent = [...this.model.threads].flatMap(({ cspace, doing }) =>
       cspace?.thing === own && doing?.wait === 'send' ? doing.entry.packet.caps : [],
     )
@@ -97,8 +133,7 @@ export abstract class Purpose extends Chance {
     if (thing instanceof Endpoint && badge && rights === R.all && thing.senders.length > 1 && !this.rarely(3))
       return 'CNode_CancelBadgedSends'
     if (waitAt(thing)) return this.rarely(2) ? 'CNode_Delete' : undefined
-    const inUse =
-      thing.kind === 'Untyped' && this.model.descendants(cap).some((one) => waitAt(one.thing) || isWritten(one))
+    const inUse = thing.kind === 'Untyped' && this.model.descendants(cap).some((one) => waitAt(one.thing))
     return inUse && this.rarely(2) ? 'CNode_Revoke' : undefined
   }
   /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */
@@ -116,7 +151,8 @@ export abstract class Purpose extends Chance {
       ({ cap }) => !cap.unmap && (kind !== 'Frame' || (cap.thing.bytes === LARGE) === large),
     )
     if (!ready.length) return this.making(thread, level < 0 && large ? LARGE_FRAME : (TYPE_OF[kind] as number))
-    const args = { level, cap: this.pick(ready).cptr, vspace, vaddr, rights: this.rights() }
+    const weak = ready.filter(({ cap }) => cap.rights !== R.all)
+    const args = { level, cap: this.pick(weak.length ? weak : ready).cptr, vspace, vaddr, rights: this.rights() }
     return { thread, name: level < 0 ? 'X86_Page_Map' : 'X86_Paging_Map', args }
   }
   protected making(thread: Thread, type: number): Plan | undefined {
