@@ -26,7 +26,7 @@ export abstract class Purpose extends Chance {
   protected purposeful(thread: Thread): Plan | undefined {
     if (thread.caller?.caller && this.rarely(3))
       return { thread, name: 'CNode_SaveCaller', args: this.slot(thread, false) }
-    if (thread.caller?.caller && this.rarely(6)) return this.looking(thread)
+    if (thread.caller?.caller && this.rarely(3)) return this.looking(thread)
     if (this.isPromising(thread) && this.rarely(2))
       return { thread, name: 'Reply', args: { packet: this.packet(thread, undefined, 1) } }
     if (this.rarely(6)) return this.mapping(thread)
@@ -36,6 +36,7 @@ export abstract class Purpose extends Chance {
     if (this.rarely(3)) return this.cancelling(thread)
     if (this.rarely(12)) return this.weakening(thread)
     if (this.rarely(12)) return this.renewing(thread)
+    if (this.rarely(4)) return this.ending(thread)
     return this.rarely(6) ? this.meddling(thread) : undefined
   }
   /** Its caller has a place for what comes with the answer. */
@@ -45,7 +46,7 @@ export abstract class Purpose extends Chance {
   }
   /** Whether it was signalled, with its caller waiting. */
   private looking(thread: Thread): Plan | undefined {
-    const bells = this.ofKind(thread, 'Notification')
+    const bells = this.ofKind(thread, 'Notification').filter(({ cap }) => cap.rights & R.read)
     return bells.length ? { thread, name: 'NBRecv', args: { cptr: this.pick(bells).cptr } } : undefined
   }
   /** What is mapped is read and written; what may not be is tried by who has somebody to tell of it. */
@@ -73,6 +74,14 @@ export abstract class Purpose extends Chance {
     )
     if (!written.length) return undefined
     return { thread, name: 'CNode_Revoke', args: { root: OWN, at: [this.pick(written).cptr, WORD] } }
+  }
+  /** An address space of no process, with what is mapped in it. */
+  private ending(thread: Thread): Plan | undefined {
+    const spaces = this.ofKind(thread, 'VSpace').filter(
+      ({ cptr, cap }) => this.isOwn(cptr) && (cap.thing as VSpace).pages.size && !(cap.thing as VSpace).life,
+    )
+    if (!spaces.length) return undefined
+    return { thread, name: 'CNode_Delete', args: { root: OWN, at: [this.pick(spaces).cptr, WORD] } }
   }
   private isOwn(cptr: number): boolean {
     return cptr >= FIRST_SLOT && cptr < FIRST_SLOT + SLOTS
@@ -138,7 +147,7 @@ export abstract class Purpose extends Chance {
   }
   /** The next step to a page mapped at one of a few addresses: whatever is missing is made, and put in its place. */
   protected mapping(thread: Thread): Plan | undefined {
-    const spaces = this.ofKind(thread, 'VSpace').filter(({ cptr }) => cptr === OWN_SPACE || this.rarely(3))
+    const spaces = this.ofKind(thread, 'VSpace').filter(({ cptr }) => cptr === OWN_SPACE || this.rarely(2))
     if (!spaces.length) return undefined
     const { cptr: vspace, cap: root } = this.pick(spaces)
     const space = root.thing as VSpace
