@@ -50,7 +50,8 @@ interface Pending {
   readonly message: Buffer
   readonly route: Route
   readonly thread: number
-  readonly meets: boolean
+  /** It may meet a thread; once sent, it does. */
+  meets: boolean
   expectsReply: boolean
   /** Where and by which session it went. */
   link?: Link
@@ -161,6 +162,7 @@ export class Routes {
     if (info.meets && message[0] === KIND.CALL && !info.answers) return pending.reject(new Sel4Error('meetsInKernel'))
     if (!info.meets && message[0] === KIND.NBSEND) message[0] = KIND.SEND
     route.credits--
+    pending.meets &&= info.meets
     pending.session = route.session
     setSession(message, route.session)
     if (pending.expectsReply) this.expect(pending, route.link as Link)
@@ -377,9 +379,10 @@ export class Routes {
   }
   /** Rejects what the thread has under way with `restart`, once the other side has forgotten it. */
   async withdraw(thread: number): Promise<void> {
-    const own = (pending: Pending) => pending.thread === thread && pending.meets && pending.route.info?.meets !== false
+    const own = (pending: Pending) => pending.thread === thread && pending.meets
     const under = [...this.pending.values()].filter(own)
     for (const route of this.routes.values()) {
+      if (route.info?.meets === false) continue
       const waiting = route.waiting.filter(own)
       route.waiting = route.waiting.filter((pending) => !own(pending))
       for (const pending of waiting) pending.reject(new Sel4Error('restart'))

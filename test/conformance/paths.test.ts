@@ -73,6 +73,10 @@ THREAD('paths: send numbers', async (sel4, [endpoint, from, count, done]) => {
   await sel4.Signal(done)
 })
 THREAD('paths: try to send', async (sel4, [endpoint, label]) => sel4.Send(endpoint, { label }).catch(() => {}))
+THREAD(
+  'paths: try to call',
+  async (sel4, [endpoint, label]) => void (await sel4.Call(endpoint, { label }).catch(() => {})),
+)
 THREAD('paths: babble', async (sel4, [endpoint]) => {
   for (let i = 0; ; i++) {
     await sel4.NBSend(endpoint, { label: i })
@@ -381,6 +385,30 @@ describe('sessions of a server on both paths', function () {
         expect(taken).to.deep.equal(numbers(0, 120))
       })
   })
+  for (const slowpath of [false, true])
+    it(`are left by a caller that is suspended when its capability is gone${slowpath ? ', slow path' : ''}`, async () => {
+      for (const seed of seeds(20))
+        await run(
+          seed,
+          async ({ t, env, sim, wait }) => {
+            const endpoint = (await env.root?.endpoint()) as number
+            const five = await t.mint(endpoint, 5)
+            const taken = env.sel4.recv(endpoint)
+            const caller = await t.start('paths: try to call', [five, 1], { away: true })
+            const { reply } = await taken
+            await t.delete(five)
+            await wait(5)
+            await t.soon(t.sel4.TCB_Suspend(caller))
+            await t.settle()
+            t.is(sim.kernel.processes.get('helper')?.alive, true)
+            if (reply) env.sel4.reply(reply, 0, null)
+            await t.sel4.TCB_Resume(caller)
+            await t.settle()
+            t.is(sim.kernel.processes.get('helper')?.alive, true)
+          },
+          slowpath,
+        )
+    })
   it('end with the right to receive: who calls hears that nobody serves', async () => {
     for (const seed of seeds(20))
       await run(seed, async ({ t, env, wait }) => {
