@@ -11,7 +11,7 @@ import { pause, System } from './system.ts'
 const EXECUTIVE = `
 import { existsSync, readFileSync } from 'node:fs'
 import { start } from './lib/sel4/start.ts'
-start(async ({ root, clock, log }) => {
+start(async ({ root, libsel4, caps, clock, log }) => {
   root.onDeath((report) => log.info('death', { report }))
   const refused = async (allocated = 0) => {
     try { await root.allocate('drivers', 2 << 20) } catch (error) { return { allocated, message: error.message } }
@@ -20,7 +20,13 @@ start(async ({ root, clock, log }) => {
   log.info('mapped', await refused())
   for (let spawned = 0; ; await clock.sleep(10)) {
     const wanted = existsSync('wanted') ? readFileSync('wanted', 'utf8').split('\\n').slice(0, -1) : []
-    for (const image of wanted.slice(spawned)) await root.spawn({ image, birth: 'fresh', caps: {}, arenaBytes: 0, config: {} })
+    for (const image of wanted.slice(spawned)) {
+      const child = await root.spawn({ image, birth: 'fresh', caps: {}, arenaBytes: 0, config: {}, control: true })
+      if (image === 'mapper') {
+        await libsel4.Untyped_Retype(caps['untyped.drivers'], 0, 21, 2, 0, 0, 0x1000, 1)
+        await libsel4.CNode_Move(child.caps.cnode, 0x1000, 32, 2, 0x1000, 32)
+      }
+    }
     spawned = wanted.length
   }
 })
@@ -39,7 +45,7 @@ start(async ({ libsel4, clock, log }) => {
 const image = (body: string) => `
 import { start } from './lib/sel4/start.ts'
 import { encode, KIND, OP } from './lib/sel4/wire.ts'
-start(async ({ sel4, log }) => {
+start(async ({ sel4, libsel4, clock, log }) => {
   const flood = async (message, turn = 1000) => {
     for (let sent = 0; sent < 1_000_000; sent++) {
       sel4.transport.gate(Buffer.from(message))
@@ -50,6 +56,37 @@ start(async ({ sel4, log }) => {
   await new Promise(() => setInterval(() => {}, 1000))
 })
 `
+/** Makes pages of memory it was given and maps each where it likes, as far as it may. */
+const MAPPER = `
+  const { OBJECT_TYPE, RIGHTS } = await import('./lib/contracts/sel4.ts')
+  const [CNODE, VSPACE, MEMORY, PAGE, AT] = [2, 3, 0x1000, 4096, 0x4000_0000]
+  const make = (type, slot) => libsel4.Untyped_Retype(MEMORY, OBJECT_TYPE[type], 0, CNODE, 0, 0, slot, 1)
+  const given = () => make('seL4_X86_PDPTObject', 0x1001).catch(() => clock.sleep(10).then(given))
+  await given()
+  await make('seL4_X86_PageDirectoryObject', 0x1002)
+  await make('seL4_X86_PageTableObject', 0x1003)
+  await libsel4.X86_PDPT_Map(0x1001, VSPACE, AT, 0)
+  await libsel4.X86_PageDirectory_Map(0x1002, VSPACE, AT, 0)
+  await libsel4.X86_PageTable_Map(0x1003, VSPACE, AT, 0)
+  const slot = (page) => 0x2000 + page
+  const map = (page, at = page) => libsel4.X86_Page_Map(slot(page), VSPACE, AT + at * PAGE, RIGHTS.all, 0)
+    .then(() => undefined, (error) => error.message)
+  let pages = 0
+  let refusal
+  for (;; pages++) {
+    await make('seL4_X86_4K', slot(pages))
+    if ((refusal = await map(pages))) break
+  }
+  const refusals = new Set([refusal])
+  for (let turn = 0; turn < 1000; turn++) refusals.add(await map(pages))
+  const holds = async (page) => {
+    await libsel4.store(AT + page * PAGE, Uint8Array.of(page, 77))
+    return (await libsel4.load(AT + page * PAGE, 2)).join()
+  }
+  const held = [await holds(1), await holds(pages - 1)]
+  await libsel4.X86_Page_Unmap(slot(1))
+  const instead = (await map(pages)) ?? (await holds(pages))
+  log.info('full', { pages, refusals: [...refusals], held, instead, again: await map(1) })`
 const YIELD = 'encode(KIND.INVOKE, 0, OP.yield, 0, 1, null)'
 /** By what is sent a million times; the last in one go, without a look at anything that comes. */
 const FLOODS = {
@@ -71,6 +108,7 @@ const programs: Readonly<Record<string, string>> = {
   buffers: image(
     `const all = []; for (;;) { all.push(Buffer.alloc(1 << 20, 1)); await new Promise((r) => setTimeout(r, 5)) }`,
   ),
+  mapper: image(MAPPER),
   collector: image(`const refusals = []
   for (let made = 0; refusals.length < 1000; made++)
     await sel4.makeNotification().catch((error) => refusals.push([made, error.message]))
@@ -85,6 +123,7 @@ const programs: Readonly<Record<string, string>> = {
 const limits: Readonly<Record<string, object>> = {
   hoarder: { heap: '64 MiB' },
   buffers: { data: '64 MiB', heap: '64 MiB' },
+  mapper: { mapped: '1 MiB' },
   collector: { capabilities: 32 },
   spinner: { cpuShare: 20, leaseMs: 2000 },
 }
@@ -150,6 +189,16 @@ describe('the limits of a process', function () {
     expect([allocated, message]).to.deep.equal([3, 'seL4_NotEnoughMemory: mapped: more than 6 MiB'])
     const [{ caps }] = await system.control({ op: 'caps', name: 'executive' })
     expect(caps.filter(({ type }: { type: string }) => type === 'Frame')).to.have.length(3)
+  })
+  it('so is a page too many of its own, wherever it wants it; it goes on with those it has', async () => {
+    start('mapper')
+    const { pages, refusals, held, instead, again } = await system.until('mapper', 'full', 1, 20_000)
+    const refusal = 'seL4_NotEnoughMemory: mapped: more than 1 MiB'
+    expect([pages, refusals, held]).to.deep.equal([256, [refusal], ['1,77', '255,77']])
+    // What it unmaps is there for another page.
+    expect([instead, again]).to.deep.equal(['0,77', refusal])
+    expect(await system.control({ op: 'check' })).to.deep.include({ broken: [] })
+    await goesOn()
   })
   describe('capabilities', () => {
     it('one too many is refused, and leaves nothing in the kernel', async () => {
