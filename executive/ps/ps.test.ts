@@ -146,6 +146,21 @@ describe('processes', () => {
     await ex.ps.create({ image: 'ntcmd', kind: 'program', birth: 'fresh' })
     expect(memory).to.deep.equal(['add'])
   })
+  it('that nobody gets a handle on are ended: their image can be started again', async () => {
+    const { ex, services, caller, process } = await setup()
+    const request = { ProcessDesiredAccess: 1, ImagePathName: 'ntcmd', CommandLine: '', CurrentDirectory: '' }
+    const made = () => statusOf(() => services.NtCreateUserProcess({ ...request, ThreadFlags: 1 }, caller))
+    const handles: number[] = []
+    class Thing extends NtObject {
+      readonly typeName = 'Thing'
+    }
+    const fill = () => void handles.push(ex.ob.createHandle(process, new Thing(), 0))
+    while ((await statusOf(fill)) === 'STATUS_SUCCESS');
+    expect(await made()).to.equal('STATUS_INSUFFICIENT_RESOURCES')
+    expect(ex.ps.all()).to.deep.equal([process])
+    await ex.ob.close(process, handles[0])
+    expect(await made()).to.equal('STATUS_SUCCESS')
+  })
   it('get no name without a handle', async () => {
     const { services, caller, process } = await setup()
     const event = (ObjectName: string) =>

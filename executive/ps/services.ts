@@ -2,7 +2,7 @@
 import type { Caller } from '#sel4/api'
 import type { Handlers } from '#contracts/interface'
 import type { SystemServices } from '#contracts/nt'
-import { StatusError } from '#rtl'
+import { NT_STATUS, StatusError } from '#rtl'
 import type { Executive } from '../executive.ts'
 import { Process } from './process.ts'
 
@@ -36,6 +36,15 @@ export function psServices(ex: Executive): PsServices {
     const process = ps.byBadge(caller.badge)
     return handle === 0 || handle === CURRENT_PROCESS ? process : ob.fromHandle(process, handle, Process, access)
   }
+  /** Without the handle nothing is left of it. */
+  const handleOf = async (caller: Caller, created: Process, access: number): Promise<number> => {
+    try {
+      return ob.createHandle(ps.byBadge(caller.badge), created, access)
+    } catch (error) {
+      await ps.terminate(created, NT_STATUS.STATUS_PROCESS_IS_TERMINATING)
+      throw error
+    }
+  }
   return {
     async NtCreateUserProcess(request, caller) {
       const { ProcessDesiredAccess, ThreadFlags = 0, ImagePathName, CommandLine, CurrentDirectory } = request
@@ -48,10 +57,8 @@ export function psServices(ex: Executive): PsServices {
         currentDirectory: CurrentDirectory,
         suspended: (ThreadFlags & CREATE_SUSPENDED) !== 0,
       })
-      return {
-        ProcessHandle: ob.createHandle(ps.byBadge(caller.badge), created, ProcessDesiredAccess),
-        ClientId: { UniqueProcess: created.pid, UniqueThread: created.pid },
-      }
+      const ProcessHandle = await handleOf(caller, created, ProcessDesiredAccess)
+      return { ProcessHandle, ClientId: { UniqueProcess: created.pid, UniqueThread: created.pid } }
     },
     async NtResumeProcess({ ProcessHandle }, caller) {
       await ps.resume(target(caller, ProcessHandle, PROCESS_SUSPEND_RESUME))
