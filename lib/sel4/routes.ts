@@ -14,9 +14,9 @@
  * Differs from seL4: a send to a server's runtime (serve, recv) is done when a credit was there for it; to a thread, when
  * it is taken.
  */
-import type { Answer, CPtr } from './api.ts'
-import { SEL4_ERROR, Sel4Error, type Sel4ErrorName } from './api.ts'
+import { type Answer, type CPtr, Sel4Error } from './api.ts'
 import { accessName } from './access.ts'
+import { sel4Error } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import type { PeerLink, RouteInfo } from './transport.ts'
 import {
@@ -37,11 +37,6 @@ import {
   setThread,
 } from './wire.ts'
 
-const ERROR_NAMES = new Map<number, Sel4ErrorName>(
-  Object.entries(SEL4_ERROR).map(([name, code]) => [code, name as Sel4ErrorName]),
-)
-export const sel4Error = (code: number, detail?: unknown): Sel4Error =>
-  new Sel4Error(ERROR_NAMES.get(code) ?? 'seL4_InvalidArgument', typeof detail === 'string' ? detail : undefined)
 /** A process is known by what it waits for longest. */
 const WAITS_SHOWN = 4
 

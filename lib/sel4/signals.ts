@@ -5,7 +5,7 @@
  * is kept for the next wait.
  */
 import type { CPtr } from './api.ts'
-import { sel4Error } from './routes.ts'
+import { sel4Error } from './errors.ts'
 import type { Runtime } from './runtime.ts'
 import { contextOf, encode, FLAG, flagsOf, KIND, labelOf, sequenceOf, sessionOf, traced } from './wire.ts'
 
