@@ -127,11 +127,15 @@ describe('docker compose up', function () {
     const [{ cause, detail, time }] = ends()
     return { cause, detail, after: time - since }
   }
+  const logged = (what: string, container: string, since: number) =>
+    system.kernelLog().some(({ msg, time, ...line }) => msg === what && line.container === container && time >= since)
   /** Four looks half a second apart, and before the first a question its agent has half a second to answer; and a busy machine. */
   const expectStopped = async (name: string, since: number) => {
     const { after, ...why } = await endOf(name, since)
     expect(why).deep.equal({ cause: 'lease', detail: 'it was stopped' })
     expect(after, 'milliseconds until it was ended').below(5000)
+    // Thawed sooner than it is given up, its agent would end the process as it was told, and stay.
+    await system.until(`the container of ${name} is given up`, () => logged('a container is gone', name, since), 200)
   }
   const pause = (service: string): number => {
     const before = Date.now()
@@ -141,11 +145,7 @@ describe('docker compose up', function () {
   const thaw = async (service: string) => {
     const since = Date.now()
     engine.docker('unpause', system.container(service))
-    const came = () =>
-      system
-        .kernelLog()
-        .some((line) => line.msg === 'a container is here' && line.container === service && line.time >= since)
-    await system.until(`the container of ${service} is back`, came, 200)
+    await system.until(`the container of ${service} is back`, () => logged('a container is here', service, since), 200)
   }
   it('gives a process its share of the processor, by what its agent sees, and does not take it for hung', async () => {
     const since = Date.now()
