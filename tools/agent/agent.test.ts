@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { AgentSpawner, type Container, type Exit, NoContainer } from '../../kernel/agent-spawner.ts'
 import { peerUser } from '../../kernel/peer.ts'
+import { commandLine, endAll, startTime } from '../processes.ts'
 
 const user = os.userInfo().uid
 const container = (name: string, role: Container['role'], as = user): Container => ({ name, role, user: as })
@@ -16,8 +17,6 @@ describe('agents', () => {
   let run: string
   let spawner: AgentSpawner
   const agents: ChildProcess[] = []
-  /** Processes whose agent was killed under them; a real image dies with its parent, these do not. */
-  const orphans: number[] = []
   const exits: (Exit & { token: string })[] = []
   beforeEach(() => {
     run = fs.mkdtempSync(path.join(os.tmpdir(), 'neptune-agent-'))
@@ -45,9 +44,16 @@ describe('agents', () => {
       agent.kill('SIGKILL')
       if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit')
     }
-    for (const pid of orphans.splice(0)) process.kill(pid, 'SIGKILL')
+    // A real image dies with its parent, these do not.
+    const left = fs.readdirSync('/proc').filter(startedHere).map(Number)
+    await endAll(
+      left.map((pid) => ({ pid, startTime: startTime(pid) ?? -1 })),
+      2000,
+    )
     fs.rmSync(run, { recursive: true, force: true })
   })
+  const startedHere = (entry: string) =>
+    /^\d+$/.test(entry) && commandLine(entry).some((word) => word.startsWith(`${run}/`))
   const open = async (...containers: Container[]) => {
     const onExit = (token: string, exit: Exit) => exits.push({ token, ...exit })
     spawner = new AgentSpawner({ run, containers, onExit, log: () => {}, moveMs: 300, renewMs: 50 })
@@ -130,7 +136,6 @@ describe('agents', () => {
     const first = agent('disk')
     start('disk', 'wait', 'a')
     await until(() => spawner.whereabouts(1)?.pid !== 0)
-    orphans.push(spawner.whereabouts(1)?.pid as number)
     first.kill('SIGKILL')
     await until(() => exits.length === 1)
     expect(exits[0]).deep.equal({ token: 'a', code: null, signal: 'SIGKILL' })
