@@ -90,7 +90,11 @@ export class Hostile {
     const heard: Buffer[] = []
     return { ...this.runtime.transport.connect(address, identity, (message) => heard.push(message)), heard }
   }
-  /** In place of the runtime's own: waits when the receiver takes nothing, so that a flood costs it no memory. */
+  /**
+   * In place of the runtime's own: waits when the receiver takes nothing, so that a flood costs it no memory. Nothing must be
+   * received from it meanwhile: zeromq.js, done with a send it had put off, looks whether there is something to read, and
+   * what it takes in then may be the word that there is room again, which the next send waits for without end.
+   */
   async floodgate(slot: CPtr): Promise<{ socket: Dealer; session: number }> {
     const { link, info, session } = await this.route(slot)
     link?.peer.close()

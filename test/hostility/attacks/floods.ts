@@ -45,7 +45,6 @@ const floodAtServer = (name: string, kind: number, session: (own: number) => num
     const { socket, session: own } = await hostile.floodgate(SLOT.server)
     const message = encode(kind, 0, LABEL.echo, session(own), 1, 'again')
     const count = Number(hostile.env.config.flood)
-    void socket.receive().catch(() => {})
     for (let sent = 0; sent < count; sent++) await socket.send(message)
     await pause(SOON_MS)
     socket.close()
