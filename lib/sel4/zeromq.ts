@@ -17,7 +17,8 @@ const GONE = new Set(['EHOSTUNREACH', 'ENOTSOCK', 'EAGAIN', 'ECONNREFUSED'])
 /**
  * A ROUTER's pipe to a dying peer refuses messages for a moment. Waiting for it would make the socket busy for everyone else,
  * so such a message is dropped at once: its receiver is dead, and the kernel tells of it. A socket that may wait also puts
- * every 512th message of a run off to the next turn, and is busy until then.
+ * every 512th message of a run off to the next turn, is busy until then, and, when it receives as well, may miss that there
+ * is room again (zeromq.js 6.8.0 takes in the event while it looks for another).
  */
 export const NEVER_WAIT = { sendTimeout: 0 } as const
 /**
