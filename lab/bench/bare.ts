@@ -98,7 +98,7 @@ export async function timed(operations: number, turn: () => Promise<unknown>): P
 }
 
 export interface BareEcho extends Bare {
-  /** Requests in a second with as many under way. */
+  /** Requests in a second with as many under way; the clock starts when as many have been answered. */
   window(outstanding: number): Block
 }
 export async function bareEcho(bytes: number): Promise<BareEcho> {
@@ -117,9 +117,10 @@ export async function bareEcho(bytes: number): Promise<BareEcho> {
     await stop([child], folder)
   }
   const window = (outstanding: number) => async (operations: number) => {
-    const began = performance.now()
+    let began = 0
     for (let sent = 0; sent < outstanding; sent++) await dealer.send(payload)
-    for (let left = operations; left > 0; left--) {
+    for (let left = outstanding + operations; left > 0; left--) {
+      if (left === operations) began = performance.now()
       await dealer.receive()
       if (left > outstanding) await dealer.send(payload)
     }

@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { alternate, median, row } from './ratio.ts'
+import { alternate, median, middleOf, row } from './ratio.ts'
 
 describe('lab: ratio', () => {
   it('takes the middle', () => {
@@ -24,6 +24,13 @@ describe('lab: ratio', () => {
     const { value } = await alternate({ value: cold, baseline: async () => 1, warmUp: 2, blocks: 3, operations: 7 })
     expect(value).equal(1)
     expect(asked).deep.equal([7, 7, 7, 7, 7])
+  })
+  it('takes several pairs of processes together, block by block', () => {
+    const measured = middleOf([
+      { values: [30, 40], baselines: [10, 20] },
+      { values: [50], baselines: [50] },
+    ])
+    expect(measured).deep.equal({ value: 40, baseline: 20, ratio: 2 })
   })
   it('rounds to four digits', () =>
     expect(row('x', 'us', { value: 12.34567, baseline: 10, ratio: 1.234567 })).deep.equal({

@@ -3,6 +3,7 @@
  * one is divided by its neighbours of the other, and the median of those quotients is the result.
  *
  *   alternate({ value, baseline, warmUp, blocks, operations })   Row without its names; microseconds per operation
+ *   middleOf([await seriesOf({ … }), …])                         the same of several pairs of processes
  *
  *   blocksAtScale(say)                                     how many, where a block is long
  *
@@ -42,13 +43,25 @@ export interface Alternation {
   readonly blocks?: number
   readonly operations?: number
 }
-export async function alternate({
+export interface Measured {
+  readonly value: number
+  readonly baseline: number
+  readonly ratio: number
+}
+export const alternate = async (alternation: Alternation): Promise<Measured> => middleOf([await seriesOf(alternation)])
+
+/** What blocks gave, in their order; `middleOf` says what several such come to. */
+export interface Series {
+  readonly values: readonly number[]
+  readonly baselines: readonly number[]
+}
+export async function seriesOf({
   value,
   baseline,
   warmUp = 0,
   blocks = FEWEST_BLOCKS,
   operations = MOST_OPERATIONS,
-}: Alternation) {
+}: Alternation): Promise<Series> {
   const values: number[] = []
   const baselines: number[] = []
   for (let i = 0; i < warmUp; i++) for (const warm of [value, baseline]) await warm(operations)
@@ -60,18 +73,19 @@ export async function alternate({
     values.push(i % 2 === 0 ? one : other)
     baselines.push(i % 2 === 0 ? other : one)
   }
-  return {
-    value: median(values),
-    baseline: median(baselines),
-    ratio: median(values.map((each, i) => each / baselines[i])),
-  }
+  return { values, baselines }
 }
+export const middleOf = (series: readonly Series[]): Measured => ({
+  value: median(series.flatMap(({ values }) => values)),
+  baseline: median(series.flatMap(({ baselines }) => baselines)),
+  ratio: median(series.flatMap(({ values, baselines }) => values.map((each, i) => each / baselines[i]))),
+})
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
-export const row = (name: string, unit: string, measured: { value: number; baseline: number; ratio: number }): Row => ({
+export const row = (name: string, unit: string, measured: Measured): Row => ({
   case: name,
   value: round(measured.value),
   unit,

@@ -13,6 +13,7 @@
  * Shared by the kernel and every runtime. Never knows who sends or receives.
  */
 import { Packr } from 'msgpackr'
+import { decodePlain, encodePlain, NOT_PLAIN } from './plain.ts'
 
 export const HEADER_BYTES = 40
 /** A full batch of IO packets (128), each with a page inline, and their names; more goes by naming pages. */
@@ -152,7 +153,7 @@ export const ASK = {
 
 /** A trace context: 16 bytes of trace id, 8 bytes of span id. */
 export type TraceContext = Uint8Array
-const NO_CONTEXT = new Uint8Array(24)
+const CONTEXT = 16
 
 /** MessagePack's own rules only: no learned record structures, no extension types. */
 const packr = new Packr({ useRecords: false, encodeUndefinedAsNil: true, moreTypes: false, int64AsType: 'number' })
@@ -168,7 +169,7 @@ export function encode(
   body: unknown,
   context?: TraceContext,
 ): Buffer {
-  const message = packr.encode(body, RESERVE_HEADER)
+  const message = encodePlain(body, HEADER_BYTES) ?? packr.encode(body, RESERVE_HEADER)
   message[0] = kind
   message[1] = flags
   message[2] = 0
@@ -176,7 +177,8 @@ export function encode(
   message.writeUInt32LE(label, 4)
   message.writeUInt32LE(session, 8)
   message.writeUInt32LE(sequence, 12)
-  message.set(context ?? NO_CONTEXT, 16)
+  if (context) message.set(context, CONTEXT)
+  else for (let at = CONTEXT; at < HEADER_BYTES; at++) message[at] = 0
   return message
 }
 export const kindOf = (message: Buffer): number => message[0]
@@ -187,8 +189,8 @@ export const sequenceOf = (message: Buffer): number => message.readUInt32LE(12)
 /** Which thread of its process speaks; 0 is the first. */
 export const threadOf = (message: Buffer): number => message.readUInt16LE(2)
 export const setThread = (message: Buffer, thread: number): void => void message.writeUInt16LE(thread, 2)
-export const traced = (message: Buffer): boolean => message.readUInt32LE(16) !== 0
-export const contextOf = (message: Buffer): TraceContext => message.subarray(16, 40)
+export const traced = (message: Buffer): boolean => message.readUInt32LE(CONTEXT) !== 0
+export const contextOf = (message: Buffer): TraceContext => message.subarray(CONTEXT, HEADER_BYTES)
 export const setLabel = (message: Buffer, label: number): void => void message.writeUInt32LE(label, 4)
 export const setSession = (message: Buffer, session: number): void => void message.writeUInt32LE(session, 8)
 export const setSequence = (message: Buffer, sequence: number): void => void message.writeUInt32LE(sequence, 12)
@@ -257,5 +259,6 @@ const SHAPES = Uint8Array.from([
 ])
 
 export function decodeBody(message: Buffer): unknown {
-  return packr.decode(message, { start: HEADER_BYTES, end: message.length })
+  const plain = decodePlain(message, HEADER_BYTES)
+  return plain === NOT_PLAIN ? packr.decode(message, { start: HEADER_BYTES, end: message.length }) : plain
 }
