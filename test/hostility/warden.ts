@@ -10,6 +10,7 @@ const OWN = seL4_CapInitThreadCNode
 /** All that one attack is given is made of this: 2 MiB. */
 const POOL_BITS = 21
 const MEMORY_BITS = 19
+const REST_MS = 500
 export const warden: Main = async (env) => {
   const line = await lineToTest(env)
   const warden = new Warden(env, line)
@@ -100,7 +101,7 @@ class Warden {
     this.ready?.()
   }
   private ready?: () => void
-  /** What a hostile process asks of the root task, in the body of a call. */
+  /** What a hostile process asks of the root task, in the body of a call; a `rest` is a while in which it takes nothing. */
   private async serve(): Promise<void> {
     for (;;) {
       const { body, reply } = await this.env.sel4.recv(this.endpoint)
@@ -109,6 +110,7 @@ class Warden {
         (answer) => this.env.sel4.reply(reply, 0, answer),
         (error: Error) => this.env.sel4.reply(reply, 0, error.message),
       )
+      if (String(body) === 'rest') await this.env.clock.sleep(REST_MS)
     }
   }
   private async asked(body: unknown): Promise<unknown> {

@@ -1,7 +1,8 @@
 /** More than there is: of messages, of capabilities and objects, of time. */
 import { OBJECT_TYPE, RIGHTS } from '#contracts/sel4'
 import { encode, FLAG, flagsOf, KIND, OP, sequenceOf } from '../../../lib/sel4/wire.ts'
-import { type Attack, OWN, SOON_MS, SILENCE_MS, errorOf, pause } from '../attack.ts'
+import type { CPtr } from '../../../lib/sel4/api.ts'
+import { type Attack, type Hostile, OWN, SOON_MS, SILENCE_MS, errorOf, pause } from '../attack.ts'
 import { DEPTH, LABEL, SLOT } from '../line.ts'
 
 /** As fast as it can, and as the issue counts them; a turn of the loop between, so that it hears of nothing too late. */
@@ -26,11 +27,12 @@ const floodAtTheGate: Attack = {
   expected: { limited: { all: true } },
   patienceMs: 120_000,
 }
-const floodAtTheRoot: Attack = {
-  name: 'a million messages to the root task',
+const floodAtBusyRoot: Attack = {
+  name: 'a million messages to the root task while it takes none',
   async run(hostile) {
     const { link, session } = await hostile.route(hostile.env.caps.executive)
     const message = encode(KIND.SEND, 0, 0, session, 0, 'again')
+    await hostile.ask('rest')
     for (let sent = 0; sent < FLOOD; sent++) {
       link?.peer.send(Buffer.from(message))
       if (sent % TURN === 0) await new Promise(setImmediate)
@@ -39,11 +41,18 @@ const floodAtTheRoot: Attack = {
   expected: { death: { cause: 'fault', detail: /^more messages than credits to warden$/ } },
   onSlowpath: { death: { cause: 'fault', detail: /^more messages than credits$/ } },
 }
-const floodAtServer = (name: string, kind: number, session: (own: number) => number): Attack => ({
+interface Flood {
+  readonly name: string
+  readonly kind: number
+  readonly to: (hostile: Hostile) => CPtr
+  readonly session?: (own: number) => number
+}
+/** Of a receiver that keeps up: what it takes gives credits, and nothing of the flood is ever waiting in it. */
+const floodAt = ({ name, kind, to, session = (own) => own }: Flood): Attack => ({
   name,
   async run(hostile) {
-    const { socket, session: own } = await hostile.floodgate(SLOT.server)
-    const message = encode(kind, 0, LABEL.echo, session(own), 1, 'again')
+    const { socket, session: own } = await hostile.floodgate(to(hostile))
+    const message = encode(kind, 0, LABEL.echo, session(own), kind === KIND.SEND ? 0 : 1, 'again')
     const count = Number(hostile.env.config.flood)
     for (let sent = 0; sent < count; sent++) await socket.send(message)
     await pause(SOON_MS)
@@ -53,6 +62,19 @@ const floodAtServer = (name: string, kind: number, session: (own: number) => num
   expected: { limited: { all: true } },
   onSlowpath: 'none',
   patienceMs: 120_000,
+})
+const server = () => SLOT.server
+const floodAtRoot = floodAt({
+  name: 'a million messages to the root task',
+  kind: KIND.SEND,
+  to: ({ env }) => env.caps.executive,
+})
+const floodAtServer = floodAt({ name: 'a million messages to a server', kind: KIND.CALL, to: server })
+const floodAlongNone = floodAt({
+  name: 'a million messages along no session',
+  kind: KIND.CALL,
+  to: server,
+  session: () => 0x7777_7777,
 })
 const neverReplies: Attack = {
   name: 'never replying',
@@ -140,9 +162,10 @@ const spins: Attack = {
 export const FLOODS: readonly Attack[] = [
   deafFlood,
   floodAtTheGate,
-  floodAtTheRoot,
-  floodAtServer('a million messages to a server', KIND.CALL, (own) => own),
-  floodAtServer('a million messages along no session', KIND.CALL, () => 0x7777_7777),
+  floodAtBusyRoot,
+  floodAtRoot,
+  floodAtServer,
+  floodAlongNone,
   neverReplies,
   leaksCaps,
   exhaustsUntyped,
