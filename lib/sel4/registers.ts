@@ -8,7 +8,7 @@
 import { PUSH_ONLY } from './access.ts'
 import { type Registers, Sel4Error } from './api.ts'
 import { DriverRegisters } from './memory/registers.ts'
-import type { Route } from './routes.ts'
+import type { Route } from './under-way.ts'
 import type { Runtime } from './runtime.ts'
 import type { RouteInfo } from './transport.ts'
 import { KIND } from './wire.ts'

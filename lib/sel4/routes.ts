@@ -16,63 +16,11 @@
  */
 import { type Answer, type CPtr, Sel4Error } from './api.ts'
 import { accessName } from './access.ts'
-import { sel4Error } from './errors.ts'
 import type { Runtime } from './runtime.ts'
-import type { PeerLink, RouteInfo } from './transport.ts'
-import {
-  decodeBody,
-  encode,
-  FLAG,
-  flagsOf,
-  HEADER_BYTES,
-  isSound,
-  KIND,
-  labelOf,
-  MESSAGE_MAX,
-  OP,
-  sequenceOf,
-  sessionOf,
-  setSequence,
-  setSession,
-  setThread,
-} from './wire.ts'
+import type { RouteInfo } from './transport.ts'
+import { type Link, type Pending, type Route, settle, UnderWay } from './under-way.ts'
+import { encode, HEADER_BYTES, KIND, labelOf, MESSAGE_MAX, OP, sessionOf, setSession, setThread } from './wire.ts'
 
-/** A process is known by what it waits for longest. */
-const WAITS_SHOWN = 4
-
-/** A request on its way along a route. */
-interface Pending {
-  readonly message: Buffer
-  readonly route: Route
-  readonly thread: number
-  /** It may meet a thread; once sent, it does. */
-  meets: boolean
-  expectsReply: boolean
-  /** Where and by which session it went. */
-  link?: Link
-  session: number
-  sequence: number
-  resolve(answer: Answer): void
-  reject(error: Error): void
-}
-/** A connection to one peer process; the kernel's gate is one, too. */
-interface Link {
-  readonly peer: PeerLink
-}
-/** What a send capability of ours leads to. */
-export interface Route {
-  readonly cptr: CPtr
-  readonly thread: number
-  state: 'closed' | 'opening' | 'open' | 'moving'
-  session: number
-  credits: number
-  /** Of receivers, while it was open. */
-  deaths: number
-  link?: Link
-  info?: RouteInfo
-  opening?: Promise<void>
-  waiting: Pending[]
-}
 export interface Requested {
   readonly context?: Uint8Array
   readonly thread?: number
@@ -85,7 +33,7 @@ export class Routes {
   private readonly routes = new Map<number, Route>()
   private readonly links = new Map<string, Link>()
   private readonly kernelLink: Link
-  private readonly pending = new Map<number, Pending>()
+  private readonly underWay: UnderWay
   /** Sessions that were closed or moved before we had heard that they are open. */
   private readonly over = new Set<number>()
   private openings = 0
@@ -93,6 +41,7 @@ export class Routes {
   constructor(runtime: Runtime) {
     this.runtime = runtime
     this.kernelLink = { peer: { send: (message: Buffer) => runtime.transport.gate(message), close() {} } }
+    this.underWay = new UnderWay(this.kernelLink, () => runtime.nextSequence())
   }
   values(): Iterable<Route> {
     return this.routes.values()
@@ -103,10 +52,8 @@ export class Routes {
     for (const route of this.routes.values()) queued += route.waiting.length
     return queued
   }
-  /** For people: the oldest calls nobody has answered yet, each with its session. */
   waitsFor(): [number, string][] {
-    const calls = [...this.pending.values()].filter(({ message }) => message[0] === KIND.CALL).slice(0, WAITS_SHOWN)
-    return calls.map(({ message, session }) => [session, this.runtime.tracer.nameOf(labelOf(message))])
+    return this.underWay.waitsFor((label) => this.runtime.tracer.nameOf(label))
   }
 
   // ------------------------------------------------------------ messages
@@ -160,15 +107,9 @@ export class Routes {
     pending.meets &&= info.meets
     pending.session = route.session
     setSession(message, route.session)
-    if (pending.expectsReply) this.expect(pending, route.link as Link)
+    if (pending.expectsReply) this.underWay.expect(pending, route.link as Link)
     this.post(route, message)
     if (!pending.expectsReply) pending.resolve(NOTHING)
-  }
-  private expect(pending: Pending, link: Link): void {
-    pending.link = link
-    pending.sequence = this.runtime.nextSequence()
-    setSequence(pending.message, pending.sequence)
-    this.pending.set(pending.sequence, pending)
   }
   private post(route: Route, message: Buffer): void {
     const { counters } = this.runtime
@@ -183,7 +124,7 @@ export class Routes {
       const message = encode(kind, 0, label, session, 0, null)
       const over = () => done()
       const about = { message, route, thread: 0, meets: false, expectsReply: true, session: 0, sequence: 0 }
-      this.expect({ ...about, resolve: over, reject: over }, link)
+      this.underWay.expect({ ...about, resolve: over, reject: over }, link)
       link.peer.send(message)
     })
   }
@@ -281,11 +222,6 @@ export class Routes {
   onGate(message: Buffer): void {
     this.onLink(this.kernelLink, message)
   }
-  /** The kernel answers for a session, too: a reply that became a capability is its to give. */
-  private mayAnswer(link: Link, pending: Pending, session: number): boolean {
-    return pending.link === link || (link === this.kernelLink && pending.session === session)
-  }
-  /** Who answers is who was asked: a peer can say nothing of what is under way to another. */
   private onLink(link: Link, message: Buffer): void {
     if (message.length < HEADER_BYTES) return
     const { counters } = this.runtime
@@ -293,23 +229,16 @@ export class Routes {
     counters.bytesReceived += message.length
     if (message[0] === KIND.CREDIT) return this.credited(link, message)
     if (message[0] !== KIND.REPLY) return
-    const pending = this.pending.get(sequenceOf(message))
-    if (!pending || !this.mayAnswer(link, pending, sessionOf(message))) return
-    this.forget(pending)
-    this.settle(pending, message)
+    const pending = this.underWay.answered(link, message)
+    if (!pending) return
+    this.credit(pending)
+    settle(pending, message)
   }
   /** Its credit comes back, unless its session is gone: a new one has a window of its own. */
-  private forget({ sequence, session, route }: Pending): void {
-    this.pending.delete(sequence)
+  private credit({ session, route }: Pending): void {
     if (!session || route.session !== session) return
     route.credits++
     if (route.waiting.length) this.pump(route)
-  }
-  private settle(pending: Pending, message: Buffer): void {
-    if (!isSound(message)) return pending.reject(new Sel4Error('seL4_TruncatedMessage', 'malformed answer'))
-    const body = decodeBody(message)
-    if (flagsOf(message) & FLAG.ERROR) pending.reject(sel4Error(labelOf(message), body))
-    else pending.resolve({ label: labelOf(message), body })
   }
   private credited(link: Link, message: Buffer): void {
     const session = sessionOf(message)
@@ -333,10 +262,10 @@ export class Routes {
     const link = this.links.get(address)
     if (died && link) {
       this.links.delete(address)
-      this.fail((pending) => pending.link === link)
+      this.underWay.fail((pending) => pending.link === link)
       link.peer.close()
     }
-    if (died) this.fail((pending) => pending.link === this.kernelLink && closed.has(pending.session))
+    if (died) this.underWay.fail((pending) => pending.link === this.kernelLink && closed.has(pending.session))
     return null
   }
   private routeClosed(route: Route, died: boolean): void {
@@ -347,13 +276,6 @@ export class Routes {
     if (died && !meets) return void this.open(route, false).catch(() => {})
     const error = meets ? 'restart' : 'seL4_InvalidCapability'
     for (const pending of route.waiting.splice(0)) pending.reject(new Sel4Error(error))
-  }
-  private fail(which: (pending: Pending) => boolean): void {
-    for (const pending of this.pending.values())
-      if (which(pending)) {
-        this.pending.delete(pending.sequence)
-        pending.reject(new Sel4Error('serverDied'))
-      }
   }
   /** Nothing new goes along them; when the peer has had all that did, they are closed here and opened anew when needed. */
   async move(sessions: number[]): Promise<null> {
@@ -375,7 +297,7 @@ export class Routes {
   /** Rejects what the thread has under way with `restart`, once the other side has forgotten it. */
   async withdraw(thread: number): Promise<void> {
     const own = (pending: Pending) => pending.thread === thread && pending.meets
-    const under = [...this.pending.values()].filter(own)
+    const under = [...this.underWay.values()].filter(own)
     for (const route of this.routes.values()) {
       if (route.info?.meets === false) continue
       const waiting = route.waiting.filter(own)
@@ -389,8 +311,9 @@ export class Routes {
   }
   private async cancel(pending: Pending): Promise<void> {
     await this.transact(pending.route, pending.link, pending.session, KIND.CANCEL, pending.sequence)
-    if (!this.pending.has(pending.sequence)) return
-    this.forget(pending)
+    if (!this.underWay.has(pending)) return
+    this.underWay.remove(pending)
+    this.credit(pending)
     pending.reject(new Sel4Error('restart'))
   }
 }

@@ -4,7 +4,7 @@ import { expect } from 'chai'
 import { interpose, lift } from '../../kernel/interpose.ts'
 import type { Session } from '../../kernel/session.ts'
 import type { Main, Sel4 } from '../../lib/sel4/api.ts'
-import type { Route } from '../../lib/sel4/routes.ts'
+import type { Route } from '../../lib/sel4/under-way.ts'
 import type { Runtime } from '../../lib/sel4/runtime.ts'
 import type { InSession } from '../../lib/sel4/sessions.ts'
 import { type Letter, Simulator } from '../../lib/sel4/sim.ts'
@@ -225,14 +225,15 @@ const WRONGS: readonly Wrong[] = [
     what: 'the sender forgets a call',
     ways: ['direct', 'slow', 'threads'],
     kind: KIND.CALL,
-    spoil: ({ sim, sender }) => sender.routes['pending'].delete(sequenceOf(lettersOf(sim, KIND.CALL)[0].message)),
+    spoil: ({ sim, sender }) =>
+      sender.routes['underWay']['pending'].delete(sequenceOf(lettersOf(sim, KIND.CALL)[0].message)),
     says: /has call \d+, for whose answer nobody waits/,
   },
   {
     what: 'the sender forgets a call that has passed the kernel',
     ways: ['slow'],
     when: ({ session }) => session.unanswered.size > 0,
-    spoil: ({ session, sender }) => sender.routes['pending'].delete([...session.unanswered.keys()][0]),
+    spoil: ({ session, sender }) => sender.routes['underWay']['pending'].delete([...session.unanswered.keys()][0]),
     says: /to the kernel, has call \d+, for whose answer nobody waits/,
   },
   {

@@ -12,14 +12,14 @@
  * for it. Through the kernel there are two such lines, one behind the other: what the kernel counts is the receiver's
  * side of the first and the sender's of the second.
  *
- * Reads what is private to the runtimes (as `routes['pending']`, which the compiler checks): nothing is made public for it.
+ * Reads what is private to the runtimes (as `routes['underWay']['pending']`, which the compiler checks): nothing is made public for it.
  * Not judged: a session whose messages an interposer loses and doubles, and one whose receiver has accused its sender, which
  * the kernel is about to close.
  */
 import { isQuiet } from '../../kernel/invariants/index.ts'
 import type { Process } from '../../kernel/process.ts'
 import type { Session } from '../../kernel/session.ts'
-import type { Route } from '../../lib/sel4/routes.ts'
+import type { Route } from '../../lib/sel4/under-way.ts'
 import type { Runtime } from '../../lib/sel4/runtime.ts'
 import type { InSession } from '../../lib/sel4/sessions.ts'
 import { KERNEL, type Letter, type SimProcess, type Simulator } from '../../lib/sel4/sim.ts'
@@ -172,12 +172,12 @@ function throughKernel({ session, sender, route, receivers, letters }: Books): L
 const isRequest = (message: Buffer): boolean => REQUESTS.has(message[0])
 function callsOf({ routes }: Runtime, { id }: Session): Set<number> {
   return new Set(
-    [...routes['pending'].values()].filter(({ session }) => session === id).map(({ sequence }) => sequence),
+    [...routes['underWay']['pending'].values()].filter(({ session }) => session === id).map(({ sequence }) => sequence),
   )
 }
 /** Calls whose receiver has given them up, and of which the sender has yet to hear that. */
 function takenBack({ routes }: Runtime, { id }: Session, letters: readonly Letter[]): number[] {
-  const asked = [...routes['pending'].values()].filter(
+  const asked = [...routes['underWay']['pending'].values()].filter(
     ({ message }) => message[0] === KIND.CANCEL && sessionOf(message) === id,
   )
   const unheard = new Set(
