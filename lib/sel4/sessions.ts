@@ -14,7 +14,8 @@ import type { Handlers, Interface } from '#contracts/interface'
 import { StatusError, statusName } from '#rtl'
 import { accessName } from './access.ts'
 import type { Caller, CPtr, Received, ReplyHandle } from './api.ts'
-import { SEL4_ERROR, Sel4Error, type Sel4ErrorName } from './api.ts'
+import { SEL4_ERROR, type Sel4ErrorName } from './api.ts'
+import { type Inbox, Inboxes } from './inboxes.ts'
 import type { Meetings } from './meetings.ts'
 import type { Runtime } from './runtime.ts'
 import { ServiceTable } from './stub.ts'
@@ -30,7 +31,6 @@ import {
   labelOf,
   MESSAGE_MAX,
   OFFENCE,
-  OP,
   sequenceOf,
   sessionOf,
   traced,
@@ -60,11 +60,6 @@ export interface InSession {
   accused: boolean
   readonly inbox?: Inbox
 }
-class Inbox {
-  readonly queue: { received: Received; session: InSession; message: Buffer }[] = []
-  waiter?: (received: Received) => void
-  table?: ServiceTable
-}
 export class ReplyTo implements ReplyHandle {
   readonly id: number
   readonly session: InSession
@@ -89,28 +84,25 @@ export class Sessions {
   private readonly tombstones = new Map<number, InSession>()
   /** By identity: messages along no session. */
   private readonly strangers = new Map<string, number>()
-  private readonly inboxes = new Map<number, Inbox>()
-  private readonly binding = new Map<CPtr, Promise<Inbox>>()
-  private readonly bound = new Map<CPtr, Inbox>()
+  private readonly inboxes: Inboxes
 
   constructor(runtime: Runtime, meetings: Meetings) {
     this.runtime = runtime
     this.meetings = meetings
+    this.inboxes = new Inboxes(runtime, (session) => this.took(session))
   }
   values(): Iterable<InSession> {
     return this.sessions.values()
   }
   /** Messages nobody has taken yet. */
   queued(): number {
-    let queued = 0
-    for (const inbox of this.inboxes.values()) queued += inbox.queue.length
-    return queued
+    return this.inboxes.queued()
   }
 
   // ------------------------------------------------------------ the kernel's word
 
   open(info: SessionInfo): null {
-    const inbox = info.target === 'endpoint' && !info.meets ? this.inboxOf(info.object) : undefined
+    const inbox = info.target === 'endpoint' && !info.meets ? this.inboxes.of(info.object) : undefined
     this.deviceOpened?.(info)
     const identity = Buffer.from(info.identity)
     const session = { info, identity, outstanding: 0, taken: 0, late: 0, accused: false, inbox }
@@ -143,17 +135,7 @@ export class Sessions {
   }
   /** What nobody has taken yet is refused. */
   private discard(inbox: Inbox, session: InSession): void {
-    const left = inbox.queue.filter((entry) => entry.session === session)
-    if (!left.length) return
-    const kept = inbox.queue.filter((entry) => entry.session !== session)
-    inbox.queue.splice(0, inbox.queue.length, ...kept)
-    for (const { received } of left)
-      if (received.reply) this.refuse(received.reply as ReplyTo, 'seL4_InvalidCapability')
-  }
-  private inboxOf(object: number): Inbox {
-    let inbox = this.inboxes.get(object)
-    if (!inbox) this.inboxes.set(object, (inbox = new Inbox()))
-    return inbox
+    for (const { reply } of inbox.without(session)) if (reply) this.refuse(reply as ReplyTo, 'seL4_InvalidCapability')
   }
 
   // ------------------------------------------------------------ arrivals
@@ -250,11 +232,7 @@ export class Sessions {
     const reply = message[0] === KIND.CALL ? new ReplyTo(sequenceOf(message), session, context) : undefined
     if (inbox.table) return this.serveOne(inbox.table, session, message, reply, context)
     const received = { badge: session.info.badge, label: labelOf(message), body: decodeBody(message), reply }
-    const { waiter } = inbox
-    if (!waiter) return void inbox.queue.push({ received, session, message })
-    inbox.waiter = undefined
-    if (!reply) this.took(session)
-    waiter(received)
+    this.inboxes.arrived(inbox, { received, session, message })
   }
   /** A send has left the queue: its credit goes back, some at a time. */
   took(session: InSession): void {
@@ -317,41 +295,15 @@ export class Sessions {
     if (tracer.enabled) tracer.note({ status: statusName(error.status) })
     this.finish(session, reply, error.status, null)
   }
-  private bind(endpoint: CPtr): Promise<Inbox> {
-    let binding = this.binding.get(endpoint)
-    if (!binding) {
-      binding = this.bindNow(endpoint)
-      binding.catch(() => this.binding.delete(endpoint))
-      this.binding.set(endpoint, binding)
-    }
-    return binding
-  }
-  private async bindNow(endpoint: CPtr): Promise<Inbox> {
-    const inbox = this.inboxOf((await this.runtime.invoke(OP.bindReceiver, [endpoint])) as number)
-    this.bound.set(endpoint, inbox)
-    return inbox
-  }
-  /** Not an async function: each of those puts a received message off by three turns of the queue, and here are two. */
   recv(endpoint: CPtr): Promise<Received> {
-    const inbox = this.bound.get(endpoint)
-    return inbox ? this.next(inbox) : this.bind(endpoint).then((bound) => this.next(bound))
-  }
-  private next(inbox: Inbox): Promise<Received> {
-    const first = inbox.queue.shift()
-    if (first) {
-      if (!first.received.reply) this.took(first.session)
-      return Promise.resolve(first.received)
-    }
-    if (inbox.waiter)
-      return Promise.reject(new Sel4Error('seL4_IllegalOperation', 'a recv is outstanding on this endpoint'))
-    return new Promise((resolve) => (inbox.waiter = resolve))
+    return this.inboxes.recv(endpoint)
   }
   async serve<I extends Interface<any>>(
     endpoint: CPtr,
     parts: readonly { iface: I; handlers: Handlers<I, Caller> }[],
   ): Promise<never> {
     const table = new ServiceTable(parts)
-    const inbox = await this.bind(endpoint)
+    const inbox = await this.inboxes.bind(endpoint)
     inbox.table = table
     // A sender that waited for a receiver may have been faster than the answer to our binding.
     for (const { session, message } of inbox.queue.splice(0)) this.deliver(session, inbox, message)
