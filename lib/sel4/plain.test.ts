@@ -11,10 +11,30 @@ const plain = (value: unknown) => encodePlain(value, ROOM)?.subarray(ROOM)
 describe('plain bodies', () => {
   it('are written as the library writes them', () => {
     const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ minLength: 65_530, maxLength: 65_540 }))
-    const values = fc.oneof(fc.constantFrom(null, undefined, -0), fc.integer({ min: 0, max: 127 }), bytes)
+    const values = fc.oneof(
+      fc.constantFrom(null, undefined, -0),
+      fc.integer({ min: 0, max: 300 }),
+      fc.nat({ max: 0xffff_ffff }),
+      bytes,
+    )
     fc.assert(
       fc.property(values, (value) => void expect(plain(value)).to.deep.equal(packr.encode(value))),
-      { numRuns: 500, examples: [[0], [127], [new Uint8Array(255)], [new Uint8Array(256)], [new Uint8Array(65_536)]] },
+      {
+        numRuns: 500,
+        examples: [
+          [0],
+          [127],
+          [128],
+          [255],
+          [256],
+          [65_535],
+          [65_536],
+          [0xffff_ffff],
+          [new Uint8Array(255)],
+          [new Uint8Array(256)],
+          [new Uint8Array(65_536)],
+        ],
+      },
     )
   })
   it('are read as the library reads them', () => {
@@ -22,6 +42,12 @@ describe('plain bodies', () => {
       null,
       0,
       127,
+      128,
+      255,
+      256,
+      0xffff,
+      0x10000,
+      0xffff_ffff,
       new Uint8Array(),
       new Uint8Array([1, 2]),
       new Uint8Array(256),
@@ -32,7 +58,7 @@ describe('plain bodies', () => {
     }
   })
   it('are no others', () => {
-    for (const value of [-1, 128, 0.5, Number.NaN, 2 ** 40, 'text', true, [], {}, 5n]) {
+    for (const value of [-1, 2 ** 32, 0.5, Number.NaN, 2 ** 40, 'text', true, [], {}, 5n]) {
       expect(plain(value), String(value)).to.equal(undefined)
       const message = Buffer.concat([Buffer.alloc(ROOM), packr.encode(value)])
       expect(decodePlain(message, ROOM), String(value)).to.equal(NOT_PLAIN)
