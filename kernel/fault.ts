@@ -38,6 +38,7 @@ const TRIED_AGAIN = new Set<number>([FAULT.seL4_Fault_CapFault, FAULT.seL4_Fault
 export function raise(thread: Tcb, { label, body }: Fault): Promise<unknown> | undefined {
   const handler = handlerOf(thread)
   if (!handler || isGone(handler)) return undefined
+  thread.mustNotWait()
   return new Promise((resolve, reject) => {
     let over = false
     const restart = () => {

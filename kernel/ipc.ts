@@ -77,6 +77,7 @@ export async function send(kernel: Kernel, thread: Tcb, request: SendRequest): P
   if (object.lent?.takesFrom(thread.process) && isPlain(request, cap)) throw new Sel4Error('meetsInSession')
   await object.lent?.recall()
   if (isGone(cap) || !isRunning(thread)) throw new Sel4Error('restart')
+  if (blocks || call) thread.mustNotWait()
   return new Promise((resolve, reject) => {
     const from = sender(kernel, thread, cap, request, resolve, reject)
     if (!kernel.interposer.isOn(object, thread.process?.name)) return object.send(from, blocks)
@@ -100,7 +101,11 @@ function passing(endpoint: Endpoint, from: Sender, blocks: boolean): Passing {
     kind: call ? 'CALL' : blocks ? 'SEND' : 'NBSEND',
     label: message.label,
     bytes: 0,
-    go: () => void (withdrawn || endpoint.send(from, blocks)),
+    go() {
+      if (withdrawn) return
+      if (blocks) thread.unblock()
+      endpoint.send(from, blocks)
+    },
     corrupted: (random) => passing(endpoint, { ...from, message: corrupted(message, random) }, blocks),
     // Its thread has gone on: only who waits hears it a second time.
     twin: () => passing(endpoint, { ...from, call: false, taken() {}, answered() {} }, false),
@@ -200,6 +205,7 @@ function readable(thread: Tcb, cptr: number): Capability {
 }
 function waitOn(thread: Tcb, notification: Notification, blocks: boolean): unknown {
   if (!blocks) return signalled(notification.take())
+  thread.mustNotWait()
   return new Promise((resolve, reject) => {
     const waiter = {
       process: thread.process as Process,

@@ -30,8 +30,9 @@ export function receiveFrom(
   blocks: boolean,
   path: ReceivePath | undefined,
 ): Promise<unknown> {
-  if (!endpoint.references) return Promise.reject(new Sel4Error('restart'))
+  if (!endpoint.references || thread.state !== 'running') return Promise.reject(new Sel4Error('restart'))
   return new Promise((resolve, reject) => {
+    thread.mustNotWait()
     const receiver: Receiver = {
       thread,
       rights,

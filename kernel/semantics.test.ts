@@ -1,6 +1,8 @@
 /** seL4's semantics where they are easily missed, each in a small system in the simulator; its invariants hold behind each. */
 import { cnodeData, FAULT, OBJECT_TYPE, RIGHTS, seL4_CapInitThreadVSpace as SPACE } from '#contracts/sel4'
+import type { Runtime } from '../lib/sel4/runtime.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
+import { ASK, OP } from '../lib/sel4/wire.ts'
 import { DEPTH, OWN, Tester } from '../test/conformance/tester.ts'
 import { described } from '../test/conformance/simulated.ts'
 import { chip } from '../test/conformance/system.ts'
@@ -93,6 +95,37 @@ describe('semantics', () => {
   means('sends are cancelled by who has every right', async (t) => {
     const most = await t.copy(await t.endpoint(), RIGHTS.all & ~RIGHTS.grantReply)
     await t.fails('seL4_IllegalOperation', t.sel4.CNode_CancelBadgedSends(OWN, most, DEPTH))
+  })
+  means('a thread waits for one thing at a time, whatever its process says', async (t) => {
+    const [here, there, bell] = [await t.endpoint(), await t.endpoint(), await t.notification()]
+    const runtime = t.env.sel4 as Runtime
+    const send = (to: number) => runtime.invoke(OP.send, [1, null, [], 1], 0, to)
+    const receive = (from: number, flags: number) => runtime.invoke(OP.receive, [flags, null], 0, from)
+    const waiting = t.fails('restart', send(here))
+    await t.fails('seL4_IllegalOperation', send(here))
+    await t.fails('seL4_IllegalOperation', send(there))
+    for (const flags of [0, 1]) await t.fails('seL4_IllegalOperation', receive(here, flags))
+    await t.fails('seL4_IllegalOperation', receive(bell, 1))
+    await t.sel4.Signal(bell)
+    t.is((await t.sel4.Poll(bell)) > 0, true)
+    await t.delete(here)
+    await waiting
+  })
+  means('what a process says of its waits that go on in the kernel is held to the same', async (t) => {
+    const endpoint = await t.endpoint()
+    const runtime = t.env.sel4 as Runtime
+    const came: string[] = []
+    const wait = () => {
+      const reject = ({ message }: Error) => void came.push(message.split(':')[0])
+      return [runtime.expect({ resolve: () => came.push('ok'), reject }), 0, null]
+    }
+    runtime.whenAsked(ASK.recall, () => [wait(), wait()])
+    await runtime.invoke(OP.receive, [1, null], 0, endpoint)
+    await t.fails('seL4_IllegalOperation', runtime.invoke(OP.send, [1, null, [endpoint], 1], 0, endpoint))
+    t.is(came, ['seL4_IllegalOperation'])
+    await t.delete(endpoint)
+    await t.settle()
+    t.is(came, ['seL4_IllegalOperation', 'restart'])
   })
   means('a notification is bound by who may receive from it, while nobody waits for it', async (t) => {
     const [tcb, bell] = [await thread(t), await t.notification()]

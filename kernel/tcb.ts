@@ -4,12 +4,13 @@
  *
  *   configure(…)      TCB_Configure and TCB_SetSpace
  *   suspend, resume   a suspended thread's system call is withdrawn and starts again when it is resumed
- *   block(wait)       the system call under way; cancel() withdraws it
+ *   block(wait)       the system call under way; withdraw() ends it
+ *   mustNotWait()     refuses another that would wait, or take the place of that
  *
  * Differs from seL4: the host's scheduler decides when a process runs; within one, lib/sel4 starts ready threads by
  * priority. A process's first thread (number 0) is the process: its end is the process's.
  */
-import type { CPtr } from '../lib/sel4/api.ts'
+import { type CPtr, Sel4Error } from '../lib/sel4/api.ts'
 import { type Capability, type KernelObject, type Region, remove } from './cspace.ts'
 import type { Receiver } from './endpoint.ts'
 import type { Notification } from './notification.ts'
@@ -153,6 +154,10 @@ export class Tcb implements KernelObject {
   }
   get isBlocked(): boolean {
     return this.waiting !== undefined
+  }
+  /** Its process may say anything in its name; but it waits for one thing, and what does so holds no more of the kernel. */
+  mustNotWait(): void {
+    if (this.isBlocked) throw new Sel4Error('seL4_IllegalOperation', 'the thread waits already')
   }
   withdraw(): void {
     const { waiting } = this

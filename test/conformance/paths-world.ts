@@ -99,6 +99,14 @@ THREAD('paths: call', async (sel4, [endpoint, from, count, done]) => {
   }
   await sel4.Signal(done)
 })
+THREAD('paths: call a mortal', async (sel4, [endpoint, label]) => {
+  const came = await sel4.Call(endpoint, { label }).then(
+    (answer) => answer.label,
+    (error: Error) => error.message,
+  )
+  if (came !== 2 * label && came !== 'serverDied') throw new Error(`${label} doubled is ${came}`)
+  seen.push(label)
+})
 export const numbers = (from: number, count: number): number[] => Array.from({ length: count }, (_, i) => from + i)
 /** An endpoint of the tester's own and a server on it, which answers with what `take` gives. */
 export async function serve({ env }: World, take: (body: unknown) => unknown): Promise<number> {

@@ -74,8 +74,8 @@ CASE('IPCRIGHTS0001', 'write to send', async (t) => {
   await t.fails('seL4_InvalidCapability', t.sel4.Send(unwritable, { label: 1 }))
   const waiting = t.sel4.Recv(endpoint)
   await t.settle()
-  await t.sel4.Send(await t.copy(endpoint, RIGHTS.write), { label: 2 })
-  t.is((await waiting).label, 2)
+  await t.start('sender', [await t.copy(endpoint, RIGHTS.write), 1])
+  t.is((await t.soon(waiting)).label, 7)
 })
 CASE('IPCRIGHTS0002', 'read to receive', async (t) => {
   const endpoint = await t.endpoint()
@@ -144,7 +144,7 @@ CASE('SYSCALL0010', 'Recv waits, and takes what waits', async (t) => {
   const receiving = t.sel4.Recv(endpoint).then(() => (taken = true))
   await t.settle()
   t.is(taken, false)
-  await t.sel4.Send(endpoint, { label: 1 })
+  await t.start('sender', [endpoint, 1])
   await t.soon(receiving)
 })
 CASE('SYSCALL0011', 'ReplyRecv answers, then receives', async (t) => {

@@ -126,6 +126,23 @@ const makesNotifications: Attack = {
   run: ({ env }) => until(70_000, () => env.sel4.makeNotification()),
   expected: { limited: { error: 'seL4_NotEnoughMemory', soon: true } },
 }
+/** One thread waits for one thing: each of these would stay in the kernel, with all that it carries. */
+const callsAtOnce: Attack = {
+  name: 'system calls of one thread, all at once',
+  async run(hostile) {
+    const { runtime, sel4 } = hostile
+    const endpoint = hostile.slot()
+    await sel4.Untyped_Retype(SLOT.memory, OBJECT_TYPE.seL4_EndpointObject, 0, OWN, 0, 0, endpoint, 1)
+    const outcomes = new Map<string, number>()
+    const flood = Array.from({ length: 1000 }, async () => {
+      const error = await errorOf(runtime.invoke(OP.send, [0, new Uint8Array(100_000), [], 1], 0, endpoint))
+      outcomes.set(error, (outcomes.get(error) ?? 0) + 1)
+    })
+    await Promise.race([Promise.all(flood), pause(3000)])
+    return Object.fromEntries(outcomes)
+  },
+  expected: { limited: { seL4_IllegalOperation: 999 } },
+}
 const waitsWithoutEnd: Attack = {
   name: 'waiting for one notification again and again',
   async run({ env, runtime }) {
@@ -171,6 +188,7 @@ export const FLOODS: readonly Attack[] = [
   exhaustsUntyped,
   opensEndpoints,
   makesNotifications,
+  callsAtOnce,
   waitsWithoutEnd,
   reopensSession,
   spins,
