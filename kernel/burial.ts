@@ -70,7 +70,6 @@ export class Burials {
     process.init.cspace.close()
     process.init.vspace.abandon()
     directIrqs.forget(process)
-    machine.forget(process)
   }
   private willRestart({ name, init }: Process): boolean {
     if (init.kind !== 'device' && init.kind !== 'panel') return false

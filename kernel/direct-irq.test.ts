@@ -2,6 +2,7 @@
 import { expect } from 'chai'
 import type { Main } from '../lib/sel4/api.ts'
 import { Simulator } from '../lib/sel4/sim.ts'
+import type { Libsel4 } from '../lib/sel4/threads.ts'
 import { manifestFrom } from '../test/support/manifest.ts'
 
 const VECTOR = { msi: 40, edge: 5 }
@@ -34,7 +35,9 @@ function simulate(seed: number, options: { trigger?: Trigger; slowirq?: boolean;
     }
   }
   const handlers: number[] = []
-  const executive: Main = async ({ sel4, root }) => {
+  let libsel4: Libsel4 | undefined
+  const executive: Main = async ({ sel4, root, ...env }) => {
+    libsel4 = env.libsel4
     const handler = await root!.irqHandler(VECTOR[trigger])
     handlers.push(handler)
     const notification = await sel4.makeNotification()
@@ -54,7 +57,8 @@ function simulate(seed: number, options: { trigger?: Trigger; slowirq?: boolean;
     irq.setMask(masked)
     sim.kernel.directIrqs.consider(irq)
   }
-  return { sim, counts, irq, mask, handlers }
+  const clear = () => libsel4?.IRQHandler_Clear(handlers[0])
+  return { sim, counts, irq, mask, clear }
 }
 
 describe('direct interrupts', () => {
@@ -90,6 +94,17 @@ describe('direct interrupts', () => {
       const { raised } = irq
       await sim.run(20)
       expect(irq.raised, 'direct again').to.be.within(raised, raised + 3)
+    }
+  })
+  it('stop when the handler has no notification any more', async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const { sim, counts, clear } = simulate(seed)
+      await sim.run(50)
+      void clear()
+      await sim.run(10)
+      const { seen } = counts
+      await sim.run(50)
+      expect(counts.seen, `seed ${seed}`).to.equal(seen)
     }
   })
   it('come again from a device that was started again', async () => {

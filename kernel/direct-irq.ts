@@ -13,15 +13,14 @@ import { isGone } from './cspace.ts'
 import type { Device } from './device.ts'
 import type { Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
-import type { Notification } from './notification.ts'
 import type { Process } from './process.ts'
 import type { Session } from './session.ts'
 
 export interface Binding {
   readonly process: Process
   readonly handler: Capability
-  readonly notification: Notification
-  readonly badge: number
+  /** The line's own capability to the notification. */
+  readonly held: Capability
   /** The notification's name in the driver. */
   readonly cptr: CPtr
 }
@@ -65,8 +64,8 @@ export class DirectIrqs {
     const devices = [...this.kernel.machine.devices.values()].filter((device) => device.irqs.includes(irq))
     return devices.length === 1 && devices[0].isAttached ? devices[0] : undefined
   }
-  private holds(irq: Irq, { process, handler, notification }: Binding): boolean {
-    return process.alive && !isGone(handler) && irq.isBoundTo(notification)
+  private holds(irq: Irq, { process, handler, held }: Binding): boolean {
+    return process.alive && !isGone(handler) && irq.isBoundBy(held)
   }
   private close(irq: Irq): void {
     const direct = this.bindings.get(irq)

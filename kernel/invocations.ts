@@ -22,7 +22,6 @@ import { adoptCaller, cancelCaller } from './ipc.ts'
 import { type Control, Irq } from './irq.ts'
 import type { Kernel } from './kernel.ts'
 import { revokeAll } from './methods/cnode.ts'
-import { Notification } from './notification.ts'
 import type { Process } from './process.ts'
 import type { Tcb } from './tcb.ts'
 
@@ -135,10 +134,8 @@ const irqSetNotification: Invocation = (kernel, process, body) => {
   const args = new Args(body)
   const handler = process.lookup(args.number(0))
   const irq = irqAt(process, args.number(0))
-  const { object, badge } = process.lookup(args.number(1))
-  if (!(object instanceof Notification)) throw new Sel4Error('seL4_InvalidCapability', 'not a notification')
-  irq.bind(object, badge)
-  kernel.directIrqs.bound(irq, { process, handler, notification: object, badge, cptr: args.number(1) })
+  const held = irq.bind(process.lookup(args.number(1)))
+  kernel.directIrqs.bound(irq, { process, handler, held, cptr: args.number(1) })
   return null
 }
 const attachChip: Invocation = (kernel, { init }) => {

@@ -1,5 +1,6 @@
 /** Interrupts: edges latch, levels stay masked until acknowledged, shared lines are one. */
 import { expect } from 'chai'
+import { makeCapability } from './cspace.ts'
 import { Irq, type Trigger } from './irq.ts'
 import { Notification, type Waiter } from './notification.ts'
 import type { Process } from './process.ts'
@@ -14,7 +15,7 @@ function wired(trigger: Trigger): { irq: Irq; words: number[]; listen: () => voi
   const irq = new Irq(1, 5, trigger)
   const notification = new Notification(2)
   const words: number[] = []
-  irq.bind(notification, 4)
+  irq.bind(makeCapability(notification, { badge: 4 }))
   return { irq, words, listen: () => notification.wait(waiter(words)) }
 }
 describe('Notification', () => {
@@ -63,7 +64,7 @@ describe('Irq', () => {
     irq.unbind()
     irq.raise('a')
     const later = new Notification(3)
-    irq.bind(later, 1)
+    irq.bind(makeCapability(later))
     later.wait(waiter(words))
     expect(words).to.deep.equal([4, 1])
   })

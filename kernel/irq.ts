@@ -5,9 +5,10 @@
  * unbound. Level: a raise signals and masks until IRQHandler_Ack; still asserted then, it signals again. A line may be
  * shared by devices: it is asserted while any of them asserts it. An MSI vector may go past all this (direct-irq.ts).
  */
+import { Sel4Error } from '../lib/sel4/api.ts'
 import type { TraceContext } from '../lib/sel4/wire.ts'
-import type { KernelObject } from './cspace.ts'
-import type { Notification } from './notification.ts'
+import { type Capability, derive, type KernelObject, remove, RIGHT } from './cspace.ts'
+import { Notification } from './notification.ts'
 
 export type Trigger = 'edge' | 'level' | 'msi'
 export class Irq implements KernelObject {
@@ -17,7 +18,9 @@ export class Irq implements KernelObject {
   readonly irq: number
   readonly trigger: Trigger
   private readonly asserted = new Set<unknown>()
-  private bound?: { notification: Notification; badge: number }
+  private bound?: Capability
+  /** It signals something else from now on, or nothing. */
+  onBinding?: () => void
   private pending = false
   /** A level interrupt delivered and not yet acknowledged. */
   private unacknowledged = false
@@ -50,17 +53,26 @@ export class Irq implements KernelObject {
     if (this.trigger === 'level') this.pending = this.asserted.size > 0
     this.deliver()
   }
-  bind(notification: Notification, badge: number): void {
-    this.bound = { notification, badge }
-    this.unacknowledged = false
+  /** IRQHandler_SetNotification. The capability it signals through is its own: a revoke finds it, the other's deletion does not matter. */
+  bind(cap: Capability): Capability {
+    if (!(cap.object instanceof Notification) || !(cap.rights & RIGHT.write))
+      throw new Sel4Error('seL4_InvalidCapability', 'no right to signal')
+    const held = derive(cap, { origin: this.describe() })
+    this.unbind()
+    held.onDelete = new Set([() => this.isBoundBy(held) && this.setBound(undefined)])
+    this.setBound(held)
     if (this.trigger === 'level') this.pending = this.asserted.size > 0
     this.deliver()
+    return held
   }
   /** The driver is gone: interrupts wait for the next one. */
-  unbind(notification?: Notification): void {
-    if (notification && this.bound?.notification !== notification) return
-    this.bound = undefined
+  unbind(notification: KernelObject | undefined = this.bound?.object): void {
+    if (this.bound && this.bound.object === notification) remove(this.bound)
+  }
+  private setBound(bound: Capability | undefined): void {
+    this.bound = bound
     this.unacknowledged = false
+    this.onBinding?.()
   }
   setMask(masked: boolean): void {
     this.masked = masked
@@ -69,8 +81,8 @@ export class Irq implements KernelObject {
   get isMasked(): boolean {
     return this.masked
   }
-  isBoundTo(notification: Notification): boolean {
-    return this.bound?.notification === notification
+  isBoundBy(held: Capability): boolean {
+    return this.bound === held
   }
   /** What was on its way along a closed session may be lost: one interrupt too many is none too few. */
   suspect(): void {
@@ -85,7 +97,7 @@ export class Irq implements KernelObject {
     if (!this.pending || this.masked || this.unacknowledged || !this.bound) return
     this.pending = false
     if (this.trigger === 'level') this.unacknowledged = true
-    this.bound.notification.signal(this.bound.badge, this.context)
+    ;(this.bound.object as Notification).signal(this.bound.badge, this.context)
   }
 }
 /** An authority nobody can make: to interrupts, to IO ports, to processes. At first the root task's. */

@@ -30,6 +30,7 @@ export class Machine {
   readonly ioSpaces = new Map<string, Capability>()
   readonly irqs = new Map<number, Irq>()
   readonly notifications = new Set<Notification>()
+  readonly ioPorts = new Set<IoPort>()
   private readonly kernel: Kernel
   private readonly shares = new Map<Process, Capability[]>()
 
@@ -81,6 +82,7 @@ export class Machine {
     const known = this.irqs.get(irq)
     if (known) return known
     const made = new Irq(this.kernel.id(), irq, trigger)
+    made.onBinding = () => this.kernel.directIrqs.consider(made)
     this.irqs.set(irq, made)
     return made
   }
@@ -103,9 +105,13 @@ export class Machine {
     return device
   }
   ioPort(first: number, last: number): IoPort {
+    if (last < first) throw new Sel4Error('seL4_InvalidArgument', 'a range goes upwards')
     for (const device of this.devices.values())
-      if (device.spec.ports.some((range) => range.first <= first && last <= range.last && first <= last))
-        return new IoPort(this.kernel.id(), device, first, last)
+      if (device.spec.ports.some((range) => range.first <= first && last <= range.last)) {
+        const made: IoPort = new IoPort(this.kernel.id(), device, first, last, () => this.ioPorts.delete(made))
+        this.ioPorts.add(made)
+        return made
+      }
     throw new Sel4Error('seL4_RangeError', `no device has ports 0x${first.toString(16)}–0x${last.toString(16)}`)
   }
   irqHandler(irq: number): Irq {
@@ -156,13 +162,9 @@ export class Machine {
     await Promise.all(reached.flatMap(({ process }) => (process ? [process.ask(ASK.barrier, null)] : [])))
   }
   notification(region?: MemoryRegion): Notification {
-    const made: Notification = new Notification(this.kernel.id(), () => this.forgetNotification(made), region)
+    const made: Notification = new Notification(this.kernel.id(), () => this.notifications.delete(made), region)
     this.notifications.add(made)
     return made
-  }
-  private forgetNotification(notification: Notification): void {
-    this.notifications.delete(notification)
-    this.unbind(notification)
   }
   unbind(notification: Notification): void {
     for (const irq of this.irqs.values()) irq.unbind(notification)
@@ -179,7 +181,6 @@ export class Machine {
     for (const cap of this.shares.get(owner) ?? []) if (!isGone(cap)) remove(cap)
     this.shares.delete(owner)
   }
-  forget(process: Process): void {}
   /** A signal is not given to the dead: who else waits for it shall have it. */
   deafen(process: Process): void {
     for (const notification of this.notifications) notification.forget(process)

@@ -111,14 +111,14 @@ export class SessionTable {
     }
   }
   /** An MSI vector's: opened by the kernel itself, between a device and the driver that has bound the vector. */
-  openIrq(device: Process, index: number, { process, handler, badge, cptr }: Binding): Session {
+  openIrq(device: Process, index: number, { process, handler, held, cptr }: Binding): Session {
     const session = this.make([handler], device, [process])
     const info: SessionInfo = {
       session: session.id,
       target: 'irq',
       object: cptr,
       last: 0,
-      badge: badge || 1,
+      badge: held.badge || 1,
       window: session.window,
       givesBack: givesBack(session),
       identity: this.identity(session),

@@ -2,7 +2,7 @@
 import { type Capability, CNode, isGone, type KernelObject } from '../cspace.ts'
 import { Control } from '../irq.ts'
 import { Tcb } from '../tcb.ts'
-import { heldBy, named, regionOf, type Survey } from './survey.ts'
+import { heldBy, named, regionOf, signalled, type Survey } from './survey.ts'
 
 export function* capabilities(all: Survey): Generator<string> {
   const held = hands(all)
@@ -34,6 +34,7 @@ function hands({ kernel, of }: Survey): ReadonlySet<Capability> {
     ...machine.untypeds.values(),
     ...machine.ioSpaces.values(),
     ...kernel.births['cables'].values(),
+    ...signalled(kernel),
     ...of(Tcb).flatMap(heldBy),
   ])
 }

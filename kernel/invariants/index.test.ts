@@ -3,7 +3,7 @@ import { OBJECT_TYPE, RIGHTS } from '#contracts/sel4'
 import { expect } from 'chai'
 import type { Main } from '../../lib/sel4/api.ts'
 import { Simulator } from '../../lib/sel4/sim.ts'
-import { type Capability, derive, remove } from '../cspace.ts'
+import { type Capability, derive, makeCapability, remove } from '../cspace.ts'
 import { Endpoint } from '../endpoint.ts'
 import type { Kernel } from '../kernel.ts'
 import type { ManifestFiles } from '../manifest/files.ts'
@@ -260,8 +260,8 @@ const WRONGS: readonly (readonly [string, (kernel: Kernel) => void, RegExp])[] =
   ],
   [
     'an interrupt to nowhere',
-    (k) => k.machine.irqHandler(24).bind(new Notification(998), 1),
-    /signals a notification that is gone/,
+    (k) => set(k.machine.irqHandler(24).bind(makeCapability(new Notification(998))), { index: -2 }),
+    /Notification 998 held by the kernel was deleted and is still held/,
   ],
   [
     'a thread its process does not know',

@@ -16,10 +16,6 @@ export function* messages(all: Survey): Generator<string> {
   for (const notification of all.kernel.machine.notifications)
     if (!all.objects.has(notification)) yield `${notification.describe()} is gone and still known to the machine`
   for (const thread of all.of(Tcb)) yield* threads(all, thread, queued)
-  for (const irq of all.kernel.machine.irqs.values()) {
-    const bound = irq['bound']
-    if (bound && !all.objects.has(bound.notification)) yield `${irq.describe()} signals a notification that is gone`
-  }
 }
 function* queues(all: Survey, endpoint: Endpoint, queued: Map<Tcb, string>): Generator<string> {
   const { senders, waiting } = { senders: endpoint.senders, waiting: endpoint['waiting'] }

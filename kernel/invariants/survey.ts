@@ -42,11 +42,15 @@ function* ownedByKernel(kernel: Kernel): Generator<Capability> {
   for (const originals of [Object.values(controls), machine.untypeds.values(), machine.ioSpaces.values()])
     for (const cap of originals) if (!isGone(cap)) yield cap
   yield* kernel.births['cables'].values()
+  yield* signalled(kernel)
   for (const { init, threads } of kernel.processes.values()) {
     yield* init.cspace.all()
     for (const thread of threads.values()) yield* heldBy(thread)
   }
 }
+/** What interrupt lines signal. */
+export const signalled = ({ machine }: Kernel): Capability[] =>
+  [...machine.irqs.values()].flatMap((irq) => irq['bound'] ?? [])
 const within = (object: KernelObject): Capability[] =>
   object instanceof CNode ? object.all() : object instanceof Tcb ? heldBy(object) : []
 export const heldBy = ({ cspaceRoot, vspaceRoot, bufferFrame }: Tcb): Capability[] =>

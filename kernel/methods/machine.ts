@@ -6,9 +6,8 @@ import { makeCapability } from '../cspace.ts'
 import type { DeviceFrame, Frame } from '../frame.ts'
 import { IoSpace } from '../iospace.ts'
 import type { Irq } from '../irq.ts'
-import { Notification } from '../notification.ts'
 import { VSpace } from '../vspace.ts'
-import { type Call, emptySlot, type MethodTable, objectAt } from './call.ts'
+import { at, type Call, emptySlot, type MethodTable, objectAt } from './call.ts'
 
 function enterTable(call: Call, { vspace, vaddr }: Sel4Arguments<'X86_PageTable_Map'>): void {
   objectAt(call, vspace, VSpace).object.enter(call.cap, vaddr)
@@ -57,13 +56,13 @@ export const MACHINE_METHODS: MethodTable = {
     put(call, args, () => irq, 'IRQControl_Get')
   },
   IRQHandler_Ack: (call) => irqOf(call).acknowledge(),
-  IRQHandler_SetNotification(call, { notification }: Sel4Arguments<'IRQHandler_SetNotification'>) {
-    const { object, badge } = objectAt(call, notification, Notification)
-    irqOf(call).bind(object, badge)
-  },
+  IRQHandler_SetNotification: (call, { notification }: Sel4Arguments<'IRQHandler_SetNotification'>) =>
+    void irqOf(call).bind(at(call, notification)),
   IRQHandler_Clear: (call) => irqOf(call).unbind(),
   X86_IOPortControl_Issue(call, args: Sel4Arguments<'X86_IOPortControl_Issue'>) {
     const { first_port, last_port } = args
+    const taken = [...call.kernel.machine.ioPorts].some(({ first, last }) => first <= last_port && first_port <= last)
+    if (taken && first_port <= last_port) throw new Sel4Error('seL4_RevokeFirst', 'somebody has some of these ports')
     put(call, { irq: 0, ...args }, () => call.kernel.machine.ioPort(first_port, last_port), 'IOPortControl_Issue')
   },
 }

@@ -62,10 +62,11 @@ function within(call: Call, authority: number, priority: number): number {
 }
 /** What a bound thread hears, it hears in the kernel: messages and signals in their order. */
 async function bindNotification(call: Call, { notification }: Sel4Arguments<'TCB_BindNotification'>): Promise<void> {
-  const { object, rights } = objectAt(call, notification, Notification)
+  const { object, rights } = at(call, notification)
   const tcb = tcbOf(call)
   const loans = [...(tcb.process?.loans ?? [])].filter(({ thread }) => thread === tcb)
-  if (!(rights & RIGHT.read)) throw new Sel4Error('seL4_IllegalOperation', 'no right to receive')
+  if (!(object instanceof Notification) || !(rights & RIGHT.read))
+    throw new Sel4Error('seL4_IllegalOperation', 'no right to receive')
   if (object.isAwaited) throw new Sel4Error('seL4_IllegalOperation', 'somebody waits for it')
   if (tcb.bound || object.bound) throw new Sel4Error('seL4_IllegalOperation', 'bound already')
   object.bind(tcb)

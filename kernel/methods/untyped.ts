@@ -51,13 +51,17 @@ function nodeAt(call: Call, root: number, index: number, depth: number): CNode {
   if (found?.object instanceof CNode) return found.object
   throw new Sel4Error('seL4_FailedLookup', 'no CNode for what is to be made')
 }
+function sizeOf({ type, size_bits }: Sel4Arguments<'Untyped_Retype'>): number {
+  const bits = sizeBitsOf(type, size_bits)
+  if (typeof bits === 'string') throw new Sel4Error(bits, `size ${size_bits}`)
+  return bits
+}
 function retype(call: Call, args: Sel4Arguments<'Untyped_Retype'>): void {
   const { kernel, cap, thread } = call
   const untyped = cap.object as Untyped
   const maker = MAKERS[args.type]
   if (!maker) throw new Sel4Error('seL4_InvalidArgument', `no object type ${args.type}`)
-  const bits = sizeBitsOf(args.type, args.size_bits)
-  if (bits === undefined) throw new Sel4Error('seL4_RangeError', `size ${args.size_bits}`)
+  const bits = sizeOf(args)
   const slots = window(call, args)
   // Differs from seL4: when the copy is gone and what was made through it is not, the rest is free; there it is lost.
   if ([...cap.children].some(({ object }) => object === untyped))

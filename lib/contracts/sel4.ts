@@ -61,6 +61,8 @@ export const X86_64 = {
   } as Readonly<Partial<Record<ObjectType, number>>>,
   /** Smallest and largest untyped. */
   untypedBits: { least: 4, most: 40 },
+  /** Smallest and largest CNode, in bits of a slot's index: 2^24 slots take half a GiB, more than any bank has. */
+  radixBits: { least: 1, most: 24 },
   /** What one structure of each level covers, in bits of address. */
   levels: { seL4_X86_PDPTObject: 39, seL4_X86_PageDirectoryObject: 30, seL4_X86_PageTableObject: 21 },
 } as const
@@ -370,15 +372,18 @@ export const methodOfLabel = (label: number): Checked | undefined => byLabel.get
 /** Throws MalformedError. */
 export const argumentsOf = (method: Checked, body: unknown): Record<string, never> => fromWire<any>(method.args, body)
 
-/** How many bits of address an object takes; undefined: no such type, or a size it cannot have. */
-export function sizeBitsOf(type: number, size_bits: number): number | undefined {
-  const { untypedBits, slotBits, sizeBits } = X86_64
-  if (type === OBJECT_TYPE.seL4_UntypedObject)
-    return size_bits >= untypedBits.least && size_bits <= untypedBits.most ? size_bits : undefined
-  if (type === OBJECT_TYPE.seL4_CapTableObject)
-    return size_bits >= 1 && size_bits <= 24 ? size_bits + slotBits : undefined
+/** How many bits of address an object takes; or why there is none such. */
+export function sizeBitsOf(type: number, size_bits: number): number | 'seL4_InvalidArgument' | 'seL4_RangeError' {
+  const { untypedBits, slotBits, radixBits, sizeBits } = X86_64
+  const within = ({ least, most }: { least: number; most: number }) =>
+    size_bits < least ? 'seL4_InvalidArgument' : size_bits > most ? 'seL4_RangeError' : size_bits
+  if (type === OBJECT_TYPE.seL4_UntypedObject) return within(untypedBits)
+  if (type === OBJECT_TYPE.seL4_CapTableObject) {
+    const radix = within(radixBits)
+    return typeof radix === 'number' ? radix + slotBits : radix
+  }
   const name = (Object.keys(OBJECT_TYPE) as ObjectType[]).find((key) => OBJECT_TYPE[key] === type)
-  return name && sizeBits[name]
+  return (name && sizeBits[name]) ?? 'seL4_InvalidArgument'
 }
 
 /** A guard, as CNode_Mint's badge has it. [seL4 manual] 3.1.3 */

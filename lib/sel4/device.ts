@@ -126,7 +126,8 @@ export class DeviceMachine implements Machine {
     const value = decodeBody(message)
     const isOut = message[0] === KIND.PORT_OUT
     const known = width === 1 || width === 2 || width === 4
-    if (!known || port < first || port + width - 1 > last) return this.refuse(session, message)
+    if (!known || port < first || port + width - 1 > last)
+      return this.refuse(session, message, SEL4_ERROR.seL4_IllegalOperation)
     if (isOut && !(Number.isInteger(value) && (value as number) >= 0 && (value as number) < 2 ** (8 * width)))
       return this.refuse(session, message)
     if (isOut) chip.portOut?.(port, width, value as number)
@@ -134,14 +135,8 @@ export class DeviceMachine implements Machine {
     const read = isOut ? null : (chip.portIn?.(port, width) ?? 2 ** (8 * width) - 1) >>> 0
     this.runtime.sessions.answerSession(session, 0, 0, sequenceOf(message), read)
   }
-  private refuse(session: InSession, message: Buffer): void {
-    this.runtime.sessions.answerSession(
-      session,
-      FLAG.ERROR,
-      SEL4_ERROR.seL4_RangeError,
-      sequenceOf(message),
-      'no such register',
-    )
+  private refuse(session: InSession, message: Buffer, code: number = SEL4_ERROR.seL4_RangeError): void {
+    this.runtime.sessions.answerSession(session, FLAG.ERROR, code, sequenceOf(message), 'no such register')
   }
   private mmio(chip: Chip, session: InSession, message: Buffer): void {
     const region = session.info.object

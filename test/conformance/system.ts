@@ -21,13 +21,13 @@ export const CHIP = {
   dma: true,
 }
 export const HELPER = { needs: { interfaces: ['ExecutiveServices'] } }
-/** Port 0x300 raises the line whose number is written, 0x301 lowers it; a read shows the port's low byte. */
+/** An even port raises the line whose number is written, an odd one lowers it; a read shows the port's low byte. */
 export const chip: Main = async ({ machine }) => {
   machine?.attach({
     reset() {},
     portIn: (port) => port & 0xff,
     portOut(port, _width, line) {
-      if (port === 0x300) machine.irq(line).raise()
+      if (port % 2 === 0) machine.irq(line).raise()
       else machine.irq(line).lower()
     },
   })

@@ -132,7 +132,7 @@ for (const slowpath of [false, true])
     })
     it('ports, registers and an interrupt of a device', async () => {
       const port = await system.until('executive', 'port')
-      expect([port.value, port.outside]).to.deep.equal([3, 'seL4_RangeError: no such register'])
+      expect([port.value, port.outside]).to.deep.equal([3, 'seL4_IllegalOperation: no such register'])
       expect(await system.until('echo-device', 'out')).to.include({ port: 0x301, value: 0xbeef })
       expect(await system.until('executive', 'registers')).to.include({ value: 999, word: 1, unused: 0 })
     })

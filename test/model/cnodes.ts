@@ -16,9 +16,9 @@ export class CNodes extends Messages {
     const cap = capOf(thread.cspace, service)
     return cap.thing.kind === kind ? cap : refuse('InvalidCapability')
   }
-  protected argument(thread: Thread, cptr: number, kind: Kind, ...otherwise: string[]): Cap {
+  protected argument(thread: Thread, cptr: number, kind: Kind, otherwise = 'InvalidCapability'): Cap {
     const cap = capOf(thread.cspace, cptr)
-    return cap.thing.kind === kind ? cap : refuse('InvalidCapability', ...otherwise)
+    return cap.thing.kind === kind ? cap : refuse(otherwise)
   }
   protected source(thread: Thread, root: number, index: number, depth: number): Cap {
     return capIn(slotOf(capOf(thread.cspace, root), index, depth)) ?? refuse('FailedLookup')

@@ -55,18 +55,16 @@ export class Memory extends CNodes {
     count: number,
   ): null {
     const cap = this.invoked(t, service, 'Untyped')
-    const bits = sizeBitsOf(type, size)
-    const known = Object.values(OBJECT_TYPE).includes(type as never)
     this.all(
-      () => !known && refuse('InvalidArgument'),
-      () => known && bits === undefined && refuse('RangeError'),
+      () => sizeOf(type, size),
       () => (count < 1 || count > FAN_OUT) && refuse('RangeError'),
       () => this.window(this.node(t, root, index, depth), offset, count),
     )
-    const start = this.carve(cap, 2 ** (bits as number), count)
+    const bytes = 2 ** sizeOf(type, size)
+    const start = this.carve(cap, bytes, count)
     const table = this.node(t, root, index, depth)
     for (let i = 0; i < count; i++) {
-      const thing = this.object(type, size, start + i * 2 ** (bits as number), 2 ** (bits as number))
+      const thing = this.object(type, size, start + i * bytes, bytes)
       this.put(this.retyped(cap, thing), { table, index: offset + i })
     }
     return null
@@ -268,4 +266,12 @@ const KINDS: Readonly<Record<number, Kind>> = {
   [OBJECT_TYPE.seL4_X86_PageDirectoryObject]: 'PageDirectory',
   [OBJECT_TYPE.seL4_X86_PageTableObject]: 'PageTable',
   [OBJECT_TYPE.seL4_X86_IOPageTableObject]: 'IOPageTable',
+}
+/** What is too small is no argument, what is too large out of range. */
+function sizeOf(type: number, size: number): number {
+  const bits = sizeBitsOf(type, size)
+  if (typeof bits === 'number') return bits
+  const known = Object.values(OBJECT_TYPE).includes(type as never)
+  const least = type === OBJECT_TYPE.seL4_UntypedObject ? 4 : 1
+  return refuse(known && size >= least ? 'RangeError' : 'InvalidArgument')
 }

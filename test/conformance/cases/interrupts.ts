@@ -1,5 +1,5 @@
 /** Interrupts of a chip, by line and by message; time. */
-import { seL4_CapIOPortControl, seL4_CapIRQControl } from '#contracts/sel4'
+import { RIGHTS, seL4_CapIOPortControl, seL4_CapIRQControl } from '#contracts/sel4'
 import { CASE, DEPTH, OWN, type Tester } from '../tester.ts'
 
 interface Wired {
@@ -9,10 +9,12 @@ interface Wired {
   lower(): Promise<void>
   end(): Promise<void>
 }
+/** Two wires at once take two ports of the chip each. */
 async function wire(t: Tester, irq: number, line: number): Promise<Wired> {
   const [handler, port, notification] = [t.slot(), t.slot(), await t.notification()]
+  const first = 0x300 + 2 * line
   await t.sel4.IRQControl_Get(seL4_CapIRQControl, irq, OWN, handler, DEPTH)
-  await t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x300, 0x307, OWN, port, DEPTH)
+  await t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, first, first + 1, OWN, port, DEPTH)
   await t.sel4.IRQHandler_SetNotification(handler, await t.mint(notification, 2))
   const out = async (which: number) => {
     await t.env.sel4.portOut(port, which, 1, line)
@@ -21,8 +23,8 @@ async function wire(t: Tester, irq: number, line: number): Promise<Wired> {
   return {
     handler,
     notification,
-    raise: () => out(0x300),
-    lower: () => out(0x301),
+    raise: () => out(first),
+    lower: () => out(first + 1),
     end: async () => void (await t.delete(handler), await t.delete(port)),
   }
 }
@@ -71,6 +73,27 @@ CASE('INTERRUPT-TWO', 'two handlers, two notifications: neither hears the other'
   await level.end()
   await edge.end()
 })
+CASE(
+  'INTERRUPT-RIGHTS',
+  'what is signalled may be sent to, and is held by a capability that a revoke finds',
+  async (t) => {
+    const { handler, notification, raise, end } = await wire(t, 6, 1)
+    const set = (cap: number) => t.sel4.IRQHandler_SetNotification(handler, cap)
+    await t.fails('seL4_InvalidCapability', set(await t.copy(notification, RIGHTS.read)))
+    await t.fails('seL4_InvalidCapability', set(await t.endpoint()))
+    const badged = await t.mint(notification, 8)
+    await set(badged)
+    await t.delete(badged)
+    await raise()
+    t.is(await t.sel4.Poll(notification), 8, 'its own capability is not the one deleted')
+    await t.revoke(notification)
+    await raise()
+    t.is(await t.sel4.Poll(notification), 0, 'revoked')
+    await set(notification)
+    t.is(await t.soon(t.sel4.Wait(notification)), 1, 'it waited')
+    await end()
+  },
+)
 CASE('TIMER0001', 'time moves', async (t) => {
   const before = t.env.clock.now()
   await t.env.clock.sleep(5)

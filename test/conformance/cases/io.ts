@@ -11,13 +11,17 @@ CASE('IOPORTS1000', 'a port without a capability faults; with one it answers', a
   await t.start('bare in', [report], { faultEp: handler, away: true })
   t.is(content(await t.soon(t.sel4.Recv(handler))), [0, 3, ['bare in', 13, 0x300]])
   await t.fails('seL4_FailedLookup', t.env.sel4.portIn(slot, 0x300, 1))
-  await t.fails(
-    'seL4_RangeError',
-    t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x2f0, 0x300, OWN, slot, DEPTH),
-  )
-  await t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x300, 0x303, OWN, slot, DEPTH)
+  const issue = (first: number, last: number, to = slot) =>
+    t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, first, last, OWN, to, DEPTH)
+  await t.fails('seL4_RangeError', issue(0x2f0, 0x300))
+  await issue(0x300, 0x303)
+  await t.fails('seL4_InvalidArgument', issue(0x303, 0x300, t.slot()))
+  await t.fails('seL4_RevokeFirst', issue(0x303, 0x304, t.slot()))
   t.is(await t.env.sel4.portIn(slot, 0x302, 1), 2)
-  await t.fails('seL4_RangeError', t.env.sel4.portIn(slot, 0x304, 1))
+  await t.fails('seL4_IllegalOperation', t.env.sel4.portIn(slot, 0x304, 1))
+  await t.fails('seL4_IllegalOperation', t.env.sel4.portIn(slot, 0x303, 2))
+  await t.delete(slot)
+  await issue(0x303, 0x304)
   await t.delete(slot)
 })
 

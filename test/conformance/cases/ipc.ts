@@ -200,6 +200,7 @@ for (const [name, away] of [
 
 async function bound(t: Tester): Promise<{ endpoint: number; badged: number; notification: number }> {
   const [endpoint, notification] = [await t.endpoint(), await t.notification()]
+  await t.fails('seL4_IllegalOperation', t.sel4.TCB_BindNotification(seL4_CapInitThreadTCB, endpoint))
   await t.sel4.TCB_BindNotification(seL4_CapInitThreadTCB, notification)
   await t.fails('seL4_IllegalOperation', t.sel4.TCB_BindNotification(seL4_CapInitThreadTCB, notification))
   return { endpoint, notification, badged: await t.mint(notification, 0x10) }
