@@ -1,6 +1,6 @@
 /**
  * libsel4's object methods, declared once: arguments in libsel4's order and spelling, the type they are invoked on, the
- * errors each may answer. From it: the typed stubs (`Libsel4`), the kernel's checks, docs/sel4-methods.md.
+ * errors each may answer. From it: the typed stubs (`Libsel4`) and the kernel's checks.
  *
  *   SEL4_METHODS             name → declaration
  *   Sel4Methods              the stubs' type: sel4.CNode_Mint(root, dest_index, …)
@@ -95,7 +95,10 @@ const SLOT = [
   ['index', WORD],
   ['depth', DEPTH],
 ] as const
-const SLOT_ERRORS = [...INVOCATION, 'seL4_DeleteFirst', 'seL4_RangeError', 'seL4_IllegalOperation'] as const
+/** A depth is from 1 to the word's bits. */
+const AT_SLOT = [...INVOCATION, 'seL4_RangeError'] as const
+/** seL4_NotEnoughMemory: the CSpace holds as many capabilities as it may. */
+const SLOT_ERRORS = [...AT_SLOT, 'seL4_DeleteFirst', 'seL4_IllegalOperation', 'seL4_NotEnoughMemory'] as const
 const CNODE = ['CNode'] as const
 
 const declared = {
@@ -111,7 +114,7 @@ const declared = {
       ['node_offset', ULONG],
       ['num_objects', ULONG],
     ],
-    errors: [...SLOT_ERRORS, 'seL4_NotEnoughMemory', 'seL4_RevokeFirst'],
+    errors: [...SLOT_ERRORS, 'seL4_RevokeFirst'],
   },
   CNode_Copy: {
     doc: 'Copies a capability with at most the given rights.',
@@ -153,19 +156,19 @@ const declared = {
     doc: 'Deletes the capability in a slot; an empty slot stays so.',
     on: CNODE,
     args: SLOT,
-    errors: INVOCATION,
+    errors: AT_SLOT,
   },
   CNode_Revoke: {
     doc: 'Deletes everything derived from a capability. Returns when nothing of it works any more; others run meanwhile.',
     on: CNODE,
     args: SLOT,
-    errors: INVOCATION,
+    errors: AT_SLOT,
   },
   CNode_CancelBadgedSends: {
     doc: "Takes all waiting sends of an endpoint capability's badge out of the endpoint; they start again.",
     on: CNODE,
     args: SLOT,
-    errors: [...INVOCATION, 'seL4_IllegalOperation'],
+    errors: [...AT_SLOT, 'seL4_IllegalOperation'],
   },
   CNode_SaveCaller: {
     doc: "Moves the calling thread's reply capability into an empty slot.",
@@ -270,7 +273,7 @@ const declared = {
       ['rights', ULONG],
       ['attr', ULONG],
     ],
-    errors: [...INVOCATION, 'seL4_AlignmentError', 'seL4_DeleteFirst', 'seL4_IllegalOperation', 'seL4_RangeError'],
+    errors: [...INVOCATION, 'seL4_AlignmentError', 'seL4_DeleteFirst', 'seL4_IllegalOperation', 'seL4_NotEnoughMemory'],
   },
   X86_Page_Unmap: {
     doc: 'Takes the frame out of its VSpace, or IO space.',
@@ -287,7 +290,7 @@ const declared = {
       ['rights', ULONG],
       ['ioaddr', WORD],
     ],
-    errors: [...INVOCATION, 'seL4_DeleteFirst', 'seL4_AlignmentError'],
+    errors: [...INVOCATION, 'seL4_DeleteFirst'],
   },
   X86_IOPageTable_Map: {
     doc: 'Puts an IO page table at the next missing level.',
@@ -336,7 +339,7 @@ function paging(what: string, type: string) {
       ['vaddr', WORD],
       ['attr', ULONG],
     ],
-    errors: [...INVOCATION, 'seL4_DeleteFirst', 'seL4_RangeError'],
+    errors: [...INVOCATION, 'seL4_DeleteFirst'],
   } as const
 }
 function unmapping(type: string) {

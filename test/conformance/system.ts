@@ -4,7 +4,14 @@ import type { Main } from '../../lib/sel4/api.ts'
 export const LAUNCH = {
   machine: 'pc',
   banks: { test: { bytes: '32 MiB' } },
-  devices: { chip: { image: 'chip' } },
+  devices: {
+    chip: { image: 'chip' },
+    // Its level line is the first one's, too.
+    second: {
+      image: 'chip',
+      device: { ports: ['0x310'], irqs: [5, 7, 25], mmio: ['0xfebf2000'] },
+    },
+  },
   cables: {},
   root: { image: 'tester', banks: ['test'] },
   images: { helper: { image: 'helper' } },
@@ -12,7 +19,7 @@ export const LAUNCH = {
 export const CHIP = {
   ports: [{ first: '0x300', last: '0x307' }],
   irqs: [
-    { irq: 5, trigger: 'level' },
+    { irq: 5, trigger: 'level', shared: true },
     { irq: 6, trigger: 'edge' },
     { irq: 24, trigger: 'msi' },
   ],

@@ -13,6 +13,8 @@ import {
   OBJECT_TYPE,
   type ObjectType,
   RIGHTS,
+  SEL4_METHODS,
+  type Sel4MethodName,
   seL4_CapInitThreadCNode,
   seL4_CapInitThreadTCB,
   seL4_CapInitThreadVSpace,
@@ -56,7 +58,7 @@ export class Tester {
 
   constructor(env: Environment, away: number, untyped: number, firstSlot: number) {
     this.env = env
-    this.sel4 = env.libsel4
+    this.sel4 = asDeclared(env.libsel4)
     this.away = away
     this.untyped = untyped
     this.nextSlot = firstSlot
@@ -151,6 +153,21 @@ export class Tester {
     })
     return Promise.race([act, late]).finally(() => alarm?.cancel())
   }
+}
+/** Whose methods answer the errors they are declared with, and no other. */
+export const asDeclared = (sel4: Libsel4): Libsel4 =>
+  new Proxy(sel4, {
+    get(target, name) {
+      const value = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      const { errors } = SEL4_METHODS[name as Sel4MethodName] ?? {}
+      const call = value.bind(target)
+      return errors ? (...args: unknown[]) => call(...args).catch(unless(String(name), errors)) : call
+    },
+  })
+const unless = (name: string, declared: readonly string[]) => (error: Error) => {
+  const [answered] = error.message.split(':')
+  throw declared.includes(answered) ? error : new Error(`${name} answers ${answered}, which it does not declare`)
 }
 export const outcome = (act: Promise<unknown>): Promise<string> =>
   act.then(

@@ -16,6 +16,7 @@ import { isQuiet } from '../../kernel/invariants/index.ts'
 import { checkSystem } from '../support/invariants.ts'
 import { Plans } from './plans.ts'
 import { compare } from './compare.ts'
+import { asDeclared } from '../conformance/tester.ts'
 import type { Life } from './memory.ts'
 import { Model } from './model.ts'
 import { definitionOf, type Plan } from './operations.ts'
@@ -218,7 +219,7 @@ async function attached({ machine }: Environment): Promise<void> {
   machine?.attach({ reset() {} })
 }
 export const handleOf = (sel4: Libsel4, process: string): Handle => ({
-  sel4,
+  sel4: asDeclared(sel4),
   process,
   number: (sel4 as unknown as { thread: { number: number } }).thread.number,
 })

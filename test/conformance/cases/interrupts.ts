@@ -2,31 +2,32 @@
 import { RIGHTS, seL4_CapIOPortControl, seL4_CapIRQControl } from '#contracts/sel4'
 import { CASE, DEPTH, OWN, type Tester } from '../tester.ts'
 
-interface Wired {
-  readonly handler: number
-  readonly notification: number
+/** Their first ports. */
+const [CHIP, SECOND_CHIP] = [0x300, 0x310]
+interface Line {
   raise(): Promise<void>
   lower(): Promise<void>
   end(): Promise<void>
 }
-/** Two wires at once take two ports of the chip each. */
-async function wire(t: Tester, irq: number, line: number): Promise<Wired> {
-  const [handler, port, notification] = [t.slot(), t.slot(), await t.notification()]
-  const first = 0x300 + 2 * line
-  await t.sel4.IRQControl_Get(seL4_CapIRQControl, irq, OWN, handler, DEPTH)
+/** What makes a chip raise one of its lines: two ports of it, so that several are at hand at once. */
+async function lineOf(t: Tester, chip: number, line: number): Promise<Line> {
+  const [port, first] = [t.slot(), chip + 2 * line]
   await t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, first, first + 1, OWN, port, DEPTH)
-  await t.sel4.IRQHandler_SetNotification(handler, await t.mint(notification, 2))
   const out = async (which: number) => {
     await t.env.sel4.portOut(port, which, 1, line)
     await t.settle()
   }
-  return {
-    handler,
-    notification,
-    raise: () => out(first),
-    lower: () => out(first + 1),
-    end: async () => void (await t.delete(handler), await t.delete(port)),
-  }
+  return { raise: () => out(first), lower: () => out(first + 1), end: async () => void (await t.delete(port)) }
+}
+interface Wired extends Line {
+  readonly handler: number
+  readonly notification: number
+}
+async function wire(t: Tester, irq: number, line: number): Promise<Wired> {
+  const [handler, notification, raised] = [t.slot(), await t.notification(), await lineOf(t, CHIP, line)]
+  await t.sel4.IRQControl_Get(seL4_CapIRQControl, irq, OWN, handler, DEPTH)
+  await t.sel4.IRQHandler_SetNotification(handler, await t.mint(notification, 2))
+  return { ...raised, handler, notification, end: async () => void (await t.delete(handler), await raised.end()) }
 }
 CASE('INTERRUPT0006', 'a notification deleted and another set: interrupts wait for it', async (t) => {
   const { handler, notification, raise, end } = await wire(t, 6, 1)
@@ -51,6 +52,24 @@ CASE('INTERRUPT-ACK', 'a level line comes once until it is acknowledged, and aga
   t.is(await t.sel4.Poll(notification), 0)
   await t.fails('seL4_RevokeFirst', t.sel4.IRQControl_Get(seL4_CapIRQControl, 5, OWN, t.slot(), DEPTH))
   await t.fails('seL4_RangeError', t.sel4.IRQControl_Get(seL4_CapIRQControl, 99, OWN, t.slot(), DEPTH))
+  await end()
+})
+CASE('INTERRUPT-SHARED', 'a line of two chips is asserted while either asserts it', async (t) => {
+  const { handler, notification, raise, lower, end } = await wire(t, 5, 0)
+  const other = await lineOf(t, SECOND_CHIP, 0)
+  const heard = async () => (await t.sel4.Poll(notification)) === 2
+  const acknowledged = async () => (await t.sel4.IRQHandler_Ack(handler), heard())
+  await raise()
+  await other.raise()
+  t.is([await heard(), await heard()], [true, false], 'once for both')
+  await lower()
+  t.is(await acknowledged(), true, "the other's")
+  await other.lower()
+  t.is(await acknowledged(), false, "nobody's")
+  await other.raise()
+  t.is(await heard(), true, "the other's alone")
+  await other.lower()
+  await other.end()
   await end()
 })
 CASE('INTERRUPT-MSI', 'each message of a vector is one interrupt, no acknowledgement needed', async (t) => {
