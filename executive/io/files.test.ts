@@ -225,12 +225,18 @@ describe('files', () => {
       const outcomes = await Promise.all([status(open('\\A', { share: 0 })), status(open('\\a', { share: 0 }))])
       expect(outcomes.sort()).to.deep.equal(['STATUS_SHARING_VIOLATION', 'STATUS_SUCCESS'])
     })
-    it('holds for another name of the same file', async () => {
+    it('holds for another name of the same file, before anything is destroyed', async () => {
       const fake = fakeFiles()
-      const { open, status, run } = shell(fake)
-      await run(open('\\NAME', { share: 0 }))
-      expect(await status(open('\\NAM~E', { disposition: FILE_OPEN }))).to.equal('STATUS_SHARING_VIOLATION')
+      const { open, write, read, close, status, run } = shell(fake)
+      const file = await run(open('\\NAME', { share: 1 }))
+      await run(write(file, 0, bytes(CLUSTER, 1)))
+      const hows = [{ disposition: FILE_OPEN }, { disposition: FILE_OVERWRITE_IF }, { options: FILE_DELETE_ON_CLOSE, access: DELETE }]
+      for (const how of hows)
+        expect(await status(open('\\NAM~E', how))).to.equal('STATUS_SHARING_VIOLATION')
+      expect(await run(read(file, 0, CLUSTER))).to.deep.equal(bytes(CLUSTER, 1))
       expect([...(fake.storage.volume?.fcbs.values() ?? [])][0].opens.size).to.equal(1)
+      await run(close(file))
+      expect(fake.fs.nodes.get('\\NAME')?.size).to.equal(CLUSTER)
     })
     it('no open comes to a file that is to be deleted, and the last close deletes it', async () => {
       const fake = fakeFiles()

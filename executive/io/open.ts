@@ -7,6 +7,7 @@
  */
 import {
   DELETE,
+  FILE_DELETE_ON_CLOSE,
   FILE_DIRECTORY_FILE,
   FILE_READ_ATTRIBUTES,
   FILE_SHARE_ALL,
@@ -18,7 +19,7 @@ import { grantedAccess } from '../ob/index.ts'
 import { type Attributes, rootOf } from '../ob/services.ts'
 import type { Process } from '../ps/process.ts'
 import { DeviceObject } from './device.ts'
-import { checkShare, folded } from './fcb.ts'
+import { checkShare, type Fcb, folded } from './fcb.ts'
 import { EXISTING, FileObject, type OpenRequest, replaces } from './file.ts'
 import type { Vcb } from './volume.ts'
 
@@ -63,13 +64,44 @@ export async function openFile(
 ): Promise<Opened> {
   const target = await resolve(ex, process, attributes)
   const { path, options } = normalized(target.path, request.options)
+  const destroys = replaces(request.disposition) || (options & FILE_DELETE_ON_CLOSE) !== 0
+  const probe = destroys ? await probed(ex, target, path) : undefined
+  try {
+    return await openAs(ex, process, target, { ...request, path, options }, probe?.fcb)
+  } finally {
+    await probe?.lastHandleClosed()
+    if (probe) ex.ob.dereference(probe)
+  }
+}
+/**
+ * What a name that no open file has leads to, opened as it is: it may be another name, such as a short one, of a file
+ * that somebody has open, and the answer to an open that destroys would tell too late.
+ */
+async function probed(ex: Executive, { device, vcb }: Target, path: string): Promise<FileObject | undefined> {
+  if (path === '' || !vcb?.fcbs.size || vcb.fcbByPath(path)) return undefined
+  const open: OpenRequest = { ...EXISTING, path, access: FILE_READ_ATTRIBUTES, share: FILE_SHARE_ALL }
+  const probe = new FileObject(ex, device, vcb, open, open.access)
+  ex.ob.reference(probe)
+  if (NT_SUCCESS((await probe.create(ex)).Status)) return probe
+  ex.ob.dereference(probe)
+  return undefined
+}
+/** `known`: the file that the name is known to lead to. */
+async function openAs(
+  ex: Executive,
+  process: Process,
+  target: Target,
+  request: OpenRequest,
+  known: Fcb | undefined,
+): Promise<Opened> {
+  const { path } = request
   const access = grantedAccess('File', request.access)
   const replacing = replaces(request.disposition)
   const needed = replacing ? access | FILE_WRITE_DATA : access
-  const shared = path === '' ? undefined : target.vcb?.fcbByPath(path)
+  const shared = path === '' ? undefined : (known ?? target.vcb?.fcbByPath(path))
   if (shared?.deletePending) throw new StatusError('STATUS_DELETE_PENDING')
   checkShare([...(shared?.opens ?? []), ...beingOpened(target.vcb, path)], needed, request.share)
-  const file = new FileObject(ex, target.device, target.vcb, { ...request, path, options, access }, access)
+  const file = new FileObject(ex, target.device, target.vcb, { ...request, access }, access)
   ex.ob.reference(file)
   target.vcb?.opening.add(file)
   try {
