@@ -230,9 +230,12 @@ describe('files', () => {
       const { open, write, read, close, status, run } = shell(fake)
       const file = await run(open('\\NAME', { share: 1 }))
       await run(write(file, 0, bytes(CLUSTER, 1)))
-      const hows = [{ disposition: FILE_OPEN }, { disposition: FILE_OVERWRITE_IF }, { options: FILE_DELETE_ON_CLOSE, access: DELETE }]
-      for (const how of hows)
-        expect(await status(open('\\NAM~E', how))).to.equal('STATUS_SHARING_VIOLATION')
+      const hows = [
+        { disposition: FILE_OPEN },
+        { disposition: FILE_OVERWRITE_IF },
+        { options: FILE_DELETE_ON_CLOSE, access: DELETE },
+      ]
+      for (const how of hows) expect(await status(open('\\NAM~E', how))).to.equal('STATUS_SHARING_VIOLATION')
       expect(await run(read(file, 0, CLUSTER))).to.deep.equal(bytes(CLUSTER, 1))
       expect([...(fake.storage.volume?.fcbs.values() ?? [])][0].opens.size).to.equal(1)
       await run(close(file))

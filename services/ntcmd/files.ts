@@ -10,6 +10,7 @@ import {
   FILE_NON_DIRECTORY_FILE,
   FILE_OVERWRITE_IF,
   FILE_READ_DATA,
+  FILE_SHARE_READ,
   FILE_WRITE_DATA,
   FileDispositionInformation,
   FileFsSizeInformation,
@@ -24,6 +25,7 @@ import {
   createFile,
   entries,
   isDirectory,
+  isDone,
   openFile,
   pathOf,
   type Shell,
@@ -167,17 +169,24 @@ async function matching(shell: Shell, pattern: string): Promise<string[]> {
 }
 async function copyFile(shell: Shell, from: string, to: string): Promise<void> {
   if (from.toUpperCase() === to.toUpperCase()) throw new CommandError('A file cannot be copied onto itself.')
-  await using(shell, await openFile(shell, from, FILE_READ_DATA), async (source) => {
-    const size = await sizeOf(shell, source)
-    await using(
-      shell,
-      await createFile(shell, to, FILE_WRITE_DATA, FILE_OVERWRITE_IF, FILE_NON_DIRECTORY_FILE, size),
-      async (target) => {
-        for (let length = await readSome(shell, source); length > 0; length = await readSome(shell, source)) {
-          await shell.nt.NtWriteFile({ FileHandle: target, Buffer: { Address: shell.buffer.Address, Length: length } })
-        }
-      },
-    )
+  await using(shell, await openFile(shell, from, FILE_READ_DATA, FILE_NON_DIRECTORY_FILE, FILE_SHARE_READ), (source) =>
+    copyTo(shell, source, to),
+  )
+}
+/** Its target is whole or not there: a part of a file looks like a file. */
+async function copyTo(shell: Shell, source: number, to: string): Promise<void> {
+  const size = await sizeOf(shell, source)
+  const access = FILE_WRITE_DATA | DELETE
+  const created = await createFile(shell, to, access, FILE_OVERWRITE_IF, FILE_NON_DIRECTORY_FILE, size)
+  await using(shell, created, async (target) => {
+    try {
+      for (let length = await readSome(shell, source); length > 0; length = await readSome(shell, source)) {
+        await shell.nt.NtWriteFile({ FileHandle: target, Buffer: { Address: shell.buffer.Address, Length: length } })
+      }
+    } catch (error) {
+      if (error instanceof StatusError) await isDone(deleteOpen(shell, target))
+      throw error
+    }
   })
 }
 async function sizeOf(shell: Shell, FileHandle: number): Promise<number> {
@@ -201,13 +210,14 @@ const del: Command = {
   },
 }
 async function deleteOne(shell: Shell, path: string): Promise<void> {
-  await using(shell, await openFile(shell, path, DELETE, 0, 7), async (FileHandle) => {
-    const { bytes } = FileDispositionInformation.encode({ DeleteFile: true })
-    await shell.nt.NtSetInformationFile({
-      FileHandle,
-      FileInformation: bytes,
-      FileInformationClass: FileDispositionInformation.number,
-    })
+  await using(shell, await openFile(shell, path, DELETE, 0, 7), (FileHandle) => deleteOpen(shell, FileHandle))
+}
+/** It goes when its last handle is closed. */
+async function deleteOpen(shell: Shell, FileHandle: number): Promise<void> {
+  await shell.nt.NtSetInformationFile({
+    FileHandle,
+    FileInformation: FileDispositionInformation.encode({ DeleteFile: true }).bytes,
+    FileInformationClass: FileDispositionInformation.number,
   })
 }
 

@@ -36,7 +36,11 @@ const MESSAGES: Readonly<Partial<Record<number, string>>> = {
   [NT_STATUS.STATUS_OBJECT_PATH_NOT_FOUND]: 'The system cannot find the path specified.',
   [NT_STATUS.STATUS_OBJECT_NAME_COLLISION]: 'A file or directory with that name already exists.',
   [NT_STATUS.STATUS_OBJECT_NAME_INVALID]: 'The file name, directory name, or volume label syntax is incorrect.',
+  [NT_STATUS.STATUS_OBJECT_PATH_SYNTAX_BAD]: 'The file name, directory name, or volume label syntax is incorrect.',
+  [NT_STATUS.STATUS_NAME_TOO_LONG]: 'The file name is too long.',
+  [NT_STATUS.STATUS_INVALID_PARAMETER]: 'The parameter is incorrect.',
   [NT_STATUS.STATUS_ACCESS_DENIED]: 'Access is denied.',
+  [NT_STATUS.STATUS_CANNOT_DELETE]: 'Access is denied.',
   [NT_STATUS.STATUS_SHARING_VIOLATION]: 'The file is in use.',
   [NT_STATUS.STATUS_FILE_IS_A_DIRECTORY]: 'That is a directory.',
   [NT_STATUS.STATUS_NOT_A_DIRECTORY]: 'The directory name is invalid.',
@@ -45,6 +49,10 @@ const MESSAGES: Readonly<Partial<Record<number, string>>> = {
   [NT_STATUS.STATUS_MEDIA_WRITE_PROTECTED]: 'The disk is write-protected.',
   [NT_STATUS.STATUS_UNRECOGNIZED_VOLUME]: 'The volume does not contain a recognized file system.',
   [NT_STATUS.STATUS_VOLUME_DISMOUNTED]: 'The volume was dismounted.',
+  [NT_STATUS.STATUS_NOT_SAME_DEVICE]: 'The system cannot move the file to a different disk drive.',
+  [NT_STATUS.STATUS_FILE_CORRUPT_ERROR]: 'The file or directory is corrupted and unreadable.',
+  [NT_STATUS.STATUS_IO_DEVICE_ERROR]: 'The request could not be performed because of an I/O device error.',
+  [NT_STATUS.STATUS_INSUFFICIENT_RESOURCES]: 'There is not enough memory.',
   [NT_STATUS.STATUS_INVALID_CID]: 'There is no such process.',
 }
 export const messageOf = (status: NTSTATUS): string => MESSAGES[status] ?? statusName(status)
@@ -93,14 +101,20 @@ export async function using<T>(shell: Shell, handle: number, section: (handle: n
     await shell.nt.NtClose({ Handle: handle })
   }
 }
-export async function isDirectory(shell: Shell, path: string): Promise<boolean> {
+/** False: a status said no. */
+export async function isDone(attempt: Promise<unknown>): Promise<boolean> {
   try {
-    await using(shell, await openFile(shell, path, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7), async () => undefined)
+    await attempt
     return true
   } catch (error) {
     if (error instanceof StatusError) return false
     throw error
   }
+}
+export const isDirectory = (shell: Shell, path: string): Promise<boolean> => isDone(openDirectory(shell, path))
+async function openDirectory(shell: Shell, path: string): Promise<void> {
+  const Handle = await openFile(shell, path, FILE_LIST_DIRECTORY, FILE_DIRECTORY_FILE, 7)
+  await shell.nt.NtClose({ Handle })
 }
 /** The entries of a directory that match a pattern. */
 export async function* entries(

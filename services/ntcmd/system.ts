@@ -3,7 +3,7 @@ import { FSCTL_DISMOUNT_VOLUME, FSCTL_LOCK_VOLUME, FSCTL_UNLOCK_VOLUME } from '#
 import { decodeModules, decodeProcesses, SystemModuleInformation, SystemProcessInformation } from '#contracts/sysinfo'
 import { NT_STATUS, StatusError, statusName } from '#rtl'
 import { driveOf, openVolume, volumeInformation } from './files.ts'
-import { type Command, CommandError, type Shell, using } from './shell.ts'
+import { type Command, CommandError, isDone, type Shell, using } from './shell.ts'
 
 const GENERIC_READ_WRITE = 0xc0000000
 const PROCESS_TERMINATE = 1
@@ -32,17 +32,10 @@ const umount: Command = {
       for (const FsControlCode of [FSCTL_LOCK_VOLUME, FSCTL_DISMOUNT_VOLUME]) {
         await shell.nt.NtFsControlFile({ FileHandle, FsControlCode, OutputBufferLength: 0 })
       }
-      await unlock(shell, FileHandle)
+      // A dismounted volume has forgotten its lock.
+      await isDone(shell.nt.NtFsControlFile({ FileHandle, FsControlCode: FSCTL_UNLOCK_VOLUME, OutputBufferLength: 0 }))
     })
   },
-}
-/** A dismounted volume has forgotten its lock. */
-async function unlock(shell: Shell, FileHandle: number): Promise<void> {
-  try {
-    await shell.nt.NtFsControlFile({ FileHandle, FsControlCode: FSCTL_UNLOCK_VOLUME, OutputBufferLength: 0 })
-  } catch (error) {
-    if (!(error instanceof StatusError)) throw error
-  }
 }
 const sync: Command = {
   usage: 'sync [DRIVE]',
