@@ -3,6 +3,7 @@ import { type KernelObject, rightNames } from './cspace.ts'
 import { Endpoint } from './endpoint.ts'
 import { DeviceFrame, Frame } from './frame.ts'
 import { IoPort } from './ioport.ts'
+import { IoSpace } from './iospace.ts'
 import { Irq } from './irq.ts'
 import { type Capability, type Ceilings, deriveCeilings, mayHold, ROOT_ENDPOINT } from './manifest/derive.ts'
 import type { CheckedManifest } from './manifest/manifest.ts'
@@ -32,6 +33,7 @@ function asCapability(object: KernelObject, rights: number): Capability | undefi
   if (object instanceof IoPort) return { kind: 'ioPort', first: object.first, last: object.last }
   if (object instanceof Irq) return { kind: 'irqHandler', irq: object.irq }
   if (object instanceof DeviceFrame) return { kind: 'deviceFrame', base: object.physicalAddress, length: object.bytes }
+  if (object instanceof IoSpace) return { kind: 'dma', device: object.device.spec.name }
   if (object instanceof Frame) return { kind: 'memory', bank: object.bank, bytes: object.bytes }
   return undefined
 }

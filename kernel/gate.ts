@@ -6,12 +6,11 @@ import { argumentsOf, methodOfLabel, METHOD_LABEL_MIN } from '#contracts/sel4'
 import { ARRAY, fromWire, MalformedError, OPTIONAL, STRUCT, ULONG, ULONGLONG } from '#contracts/field'
 import { Sel4Error } from '../lib/sel4/api.ts'
 import { OP, type TraceContext } from '../lib/sel4/wire.ts'
-import { lookup } from './cspace.ts'
 import { type Fault, raise, unknownSyscall, userException, vmFault } from './fault.ts'
 import { INVOCATIONS } from './invocations.ts'
 import { receive, reply, send } from './ipc.ts'
 import type { Kernel } from './kernel.ts'
-import type { MethodTable } from './methods/call.ts'
+import { at, type MethodTable } from './methods/call.ts'
 import { CNODE_METHODS } from './methods/cnode.ts'
 import { MACHINE_METHODS } from './methods/machine.ts'
 import { TCB_METHODS } from './methods/tcb.ts'
@@ -59,7 +58,7 @@ const isOfThread = (label: number): boolean =>
 async function method({ kernel, thread, label, service, body }: Request): Promise<unknown> {
   const declared = methodOfLabel(label)
   if (!declared) return faulted(kernel, thread, unknownSyscall(thread, label))
-  const cap = lookup(thread.cspaceRoot, service)
+  const cap = at({ kernel, thread }, service)
   if (!declared.on.includes(cap.object.type))
     throw new Sel4Error('seL4_InvalidCapability', `${declared.name} on a ${cap.object.type}`)
   const result = await METHODS[declared.name]({ kernel, thread, cap }, argumentsOf(declared, body))

@@ -96,6 +96,7 @@ export class Kernel {
       secret: () => host.secret(),
       processes: () => this.processes.values(),
       isInterposed: (endpoint, sender) => this.interposer.isOn(endpoint, sender.name),
+      checkCeiling: (sender, cap) => this.checkCeiling(sender, cap),
     })
     this.relay = new Relay(this.sessions, this.interposer, {
       faulted: (sender, why) => this.end(sender, 'fault', why),
@@ -206,9 +207,13 @@ export class Kernel {
   breathe(): Promise<void> {
     return new Promise((resolve) => this.host.alarm(1, resolve))
   }
-  /** Hardware goes only where the manifest allows, whoever hands it on. */
-  mayReceive(process: Process, { object, rights }: Capability): boolean {
+  /** Hardware is had and used only where the manifest allows, whoever hands it on and through whatever CNode. */
+  mayHold(process: Process, { object, rights }: Capability): boolean {
     return !HARDWARE.has(object.type) || this.ceiling.allows(process, object, rights)
+  }
+  checkCeiling(process: Process | undefined, cap: Capability): void {
+    if (process && !this.mayHold(process, cap))
+      throw new Sel4Error('seL4_IllegalOperation', `${cap.object.describe()} is above the ceiling of ${process.name}`)
   }
   private interrupt(process: Process, index: number, raised: boolean, context: TraceContext | undefined): void {
     const irq = process.init.device?.irqs[index]

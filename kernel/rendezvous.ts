@@ -111,7 +111,7 @@ export function deliver(
 }
 function place(thread: Tcb, cap: Capability, { node, index }: Slot, kernel: Kernel | undefined): boolean {
   if (node.at(index)) return false
-  if (kernel && thread.process && !kernel.mayReceive(thread.process, cap)) return false
+  if (kernel && thread.process && !kernel.mayHold(thread.process, cap)) return false
   try {
     node.put(index, derive(cap, { origin: `message to ${thread.name}` }))
     return true

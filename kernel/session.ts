@@ -50,6 +50,8 @@ export interface SessionHost {
   secret(): string
   processes(): Iterable<Process>
   isInterposed(endpoint: unknown, sender: Process): boolean
+  /** Throws when the sender may not use it. */
+  checkCeiling(sender: Process, cap: Capability): void
 }
 /** Closed sessions of threads remembered: a reply may become a capability after its session is gone. */
 const FORMER_MAX = 4096
@@ -94,6 +96,7 @@ export class SessionTable {
     for (;;) {
       const path = walk(thread.cspaceRoot, cptr)
       const cap = path[path.length - 1]
+      this.host.checkCeiling(sender, cap)
       const receivers = await receiversOf(cap, meets ? sender : undefined)
       if (path.some(isGone)) throw new Sel4Error('seL4_InvalidCapability', 'it was revoked')
       if (!sender.alive) throw new Sel4Error('seL4_IllegalOperation', 'the sender is dead')

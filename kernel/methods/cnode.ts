@@ -20,8 +20,7 @@ import {
 import { Endpoint } from '../endpoint.ts'
 import { saveCaller } from '../ipc.ts'
 import type { Kernel } from '../kernel.ts'
-import type { Process } from '../process.ts'
-import { at, type Call, type MethodTable } from './call.ts'
+import { at, type Call, checkOwner, type MethodTable, place } from './call.ts'
 
 /** Capabilities deleted between two looks at everything else. */
 const REVOKE_SLICE = 64
@@ -61,16 +60,6 @@ function mint(call: Call, args: Sel4Arguments<'CNode_Mint'>): void {
   const { rights, badge } = args
   place(call, slot, derive(from, { rights, ...dataFor(from, badge), origin: `minted by ${call.thread.name}` }))
 }
-function place({ kernel }: Call, { node, index }: Slot, made: Capability): void {
-  try {
-    if (node.owner && !kernel.mayReceive(node.owner as Process, made))
-      throw new Sel4Error('seL4_IllegalOperation', 'above the ceiling of who would have it')
-    node.put(index, made)
-  } catch (error) {
-    remove(made)
-    throw error
-  }
-}
 /** What a moved capability's badge word changes. A badge would make it mean something else to those who hold its copies. */
 function mutated(cap: Capability, word: number): { guard?: number; guardBits?: number } {
   if (isBadged(cap)) throw new Sel4Error('seL4_IllegalOperation', 'a badge is given by Mint')
@@ -79,6 +68,7 @@ function mutated(cap: Capability, word: number): { guard?: number; guardBits?: n
 function moveTo(call: Call, args: Transfer & { badge?: number }): void {
   const slot = destination(call, args)
   const cap = source(call, args)
+  checkOwner(call, slot, cap)
   const change = args.badge === undefined ? {} : mutated(cap, args.badge)
   move(cap, slot)
   Object.assign(cap, change)
@@ -94,6 +84,8 @@ function rotate(call: Call, args: Sel4Arguments<'CNode_Rotate'>): void {
   if (there && there !== from) throw new Sel4Error('seL4_DeleteFirst', `slot ${to.index}`)
   const changes = [mutated(from, pivot_badge), mutated(pivot, dest_badge)]
   const middle = { node: pivot.cnode as CNode, index: pivot.index }
+  checkOwner(call, to, pivot)
+  checkOwner(call, middle, from)
   turn(from, pivot, to)
   putBack(from, middle)
   Object.assign(from, changes[0])

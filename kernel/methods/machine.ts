@@ -7,7 +7,7 @@ import type { DeviceFrame, Frame } from '../frame.ts'
 import { IoSpace } from '../iospace.ts'
 import type { Irq } from '../irq.ts'
 import { VSpace } from '../vspace.ts'
-import { at, type Call, emptySlot, type MethodTable, objectAt } from './call.ts'
+import { at, type Call, emptySlot, type MethodTable, objectAt, place } from './call.ts'
 
 function enterTable(call: Call, { vspace, vaddr }: Sel4Arguments<'X86_PageTable_Map'>): void {
   objectAt(call, vspace, VSpace).object.enter(call.cap, vaddr)
@@ -23,8 +23,8 @@ function put(
   make: () => Parameters<typeof makeCapability>[0],
   origin: string,
 ) {
-  const { node, index } = emptySlot(call, args.root, args.node_index, args.node_depth)
-  node.put(index, makeCapability(make(), { origin, parent: call.cap }))
+  const slot = emptySlot(call, args.root, args.node_index, args.node_depth)
+  place(call, slot, makeCapability(make(), { origin, parent: call.cap }))
 }
 const irqOf = ({ cap }: Call): Irq => cap.object as Irq
 

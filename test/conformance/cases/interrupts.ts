@@ -27,7 +27,11 @@ async function wire(t: Tester, irq: number, line: number): Promise<Wired> {
   const [handler, notification, raised] = [t.slot(), await t.notification(), await lineOf(t, CHIP, line)]
   await t.sel4.IRQControl_Get(seL4_CapIRQControl, irq, OWN, handler, DEPTH)
   await t.sel4.IRQHandler_SetNotification(handler, await t.mint(notification, 2))
-  return { ...raised, handler, notification, end: async () => void (await t.delete(handler), await raised.end()) }
+  const end = async () => {
+    await t.delete(handler)
+    await raised.end()
+  }
+  return { ...raised, handler, notification, end }
 }
 CASE('INTERRUPT0006', 'a notification deleted and another set: interrupts wait for it', async (t) => {
   const { handler, notification, raise, end } = await wire(t, 6, 1)
@@ -58,7 +62,7 @@ CASE('INTERRUPT-SHARED', 'a line of two chips is asserted while either asserts i
   const { handler, notification, raise, lower, end } = await wire(t, 5, 0)
   const other = await lineOf(t, SECOND_CHIP, 0)
   const heard = async () => (await t.sel4.Poll(notification)) === 2
-  const acknowledged = async () => (await t.sel4.IRQHandler_Ack(handler), heard())
+  const acknowledged = () => t.sel4.IRQHandler_Ack(handler).then(heard)
   await raise()
   await other.raise()
   t.is([await heard(), await heard()], [true, false], 'once for both')
