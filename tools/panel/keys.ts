@@ -4,6 +4,7 @@
  *   new TerminalKeys().read(bytes)   terminal bytes → keys; keeps the beginning of a sequence that is not complete yet
  *   scancodesOf(key)                 the key's make and break codes, set 2, with Shift or Ctrl around them; none: unknown
  *   keysOf(text)                     keys that type a text
+ *   keyless(text)                    what of a text no key prints
  *
  * Pure. US layout.
  *
@@ -82,6 +83,8 @@ export function scancodesOf(key: Key): readonly number[] {
 /** A character no key prints becomes nothing; a tab or newline its key. */
 export const keysOf = (text: string): Key[] =>
   [...text].map((name) => ({ name: name === '\n' ? 'Enter' : name === '\t' ? 'Tab' : name }))
+/** The characters of a text that no key prints, each once. */
+export const keyless = (text: string): string[] => [...new Set(text)].filter((name) => !STROKES.has(name))
 
 /** What follows ESC [ or ESC O, as xterm and the Linux console send it. */
 const SEQUENCES: Readonly<Record<string, string>> = {

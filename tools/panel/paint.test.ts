@@ -30,9 +30,13 @@ describe('panel: paint', () => {
     expect(new Painter(4, 3).paint(screen(['a', 'b', 'c'], 1, 2))).match(/\x1b\[3;2H\x1b\[\?25h$/)
     expect(new Painter(4, 3).paint({ ...screen(['a'], 1), cursorVisible: false })).not.include('?25h')
   })
-  it('shows the bottom of the picture in a small terminal, under one line that says so', () => {
-    const out = new Painter(60, 3).paint(screen(['aaaa', 'bbbb', 'cccc', 'dddd'], 4, 3))
-    expect(out).include('60x3').include('cccc').include('dddd').not.include('bbbb')
+  it('shows the picture down to the cursor in a small terminal, under one line that says so', () => {
+    const rows = ['aaaa', 'bbbb', 'cccc', 'dddd']
+    const out = new Painter(80, 3).paint(screen(rows, 4, 3))
+    expect(out).include('This terminal is 80x3; the screen is 4x4').include('cccc').include('dddd').not.include('bbbb')
     expect(out).match(/\x1b\[3;2H/)
+    const top = new Painter(20, 3).paint(screen(rows, 4, 0))
+    expect(top).include('Make this 4x4.').include('aaaa').include('bbbb').not.include('cccc')
+    expect(top).match(/\x1b\[2;2H/)
   })
 })

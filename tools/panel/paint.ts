@@ -3,8 +3,8 @@
  *
  *   new Painter(columns, rows).paint(screen)   escape sequences that turn the last picture into this one
  *
- * Only rows that changed are written. A terminal that is too small shows the bottom left of the picture under one line
- * that says so. Pure.
+ * Only rows that changed are written. A terminal that is too small shows the left of the picture, from the cursor's row
+ * up, under one line that says so. Pure.
  *
  * [VGA] attribute byte: bits 0–3 foreground, 4–6 background, 7 blink or bright background
  * [ECMA-48] 8.3.117 SGR
@@ -60,18 +60,25 @@ export class Painter {
   private isSmall(screen: Screen): boolean {
     return this.width < screen.columns || this.height < screen.rows.length
   }
+  /** How many rows there is room for below the notice. */
+  private get below(): number {
+    return Math.max(1, this.height - 1)
+  }
   /** The first row of the picture that is shown. */
   private firstRow(screen: Screen): number {
-    return this.isSmall(screen) ? Math.max(0, screen.rows.length - (this.height - 1)) : 0
+    return this.isSmall(screen) ? Math.max(0, screen.cursorRow + 1 - this.below) : 0
   }
   private lines(screen: Screen): string[] {
     const first = this.firstRow(screen)
-    const body = screen.rows.slice(first).map((row, i) => paintRow(row, screen.attributes[first + i] ?? '', this.width))
+    const shown = this.isSmall(screen) ? screen.rows.slice(first, first + this.below) : screen.rows
+    const body = shown.map((row, i) => paintRow(row, screen.attributes[first + i] ?? '', this.width))
     return this.isSmall(screen) ? [this.notice(screen), ...body] : body
   }
   private notice(screen: Screen): string {
-    const text = `This terminal is ${this.width}x${this.height}; the screen is ${screen.columns}x${screen.rows.length}: make it larger to see all.`
-    return `\x1b[7m${text.slice(0, this.width)}\x1b[0m\x1b[K`
+    const whole = `${screen.columns}x${screen.rows.length}`
+    const text = `This terminal is ${this.width}x${this.height}; the screen is ${whole}: make it larger to see all.`
+    const fitting = text.length <= this.width ? text : `Make this ${whole}.`
+    return `\x1b[7m${fitting.slice(0, this.width)}\x1b[0m\x1b[K`
   }
   private cursor(screen: Screen): string {
     const row = screen.cursorRow - this.firstRow(screen) + (this.isSmall(screen) ? 1 : 0)

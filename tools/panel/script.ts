@@ -3,10 +3,10 @@
  *
  *   runScript(panel)   resolves when the last line was typed and the system has gone, or went before
  *
- * After the last line `shutdown` is typed, unless the script's own last command ended the system.
+ * After the last line, or before one that has a character no key prints, `shutdown` is typed, unless the script's own last command ended the system.
  */
 import readline from 'node:readline'
-import { keysOf } from './keys.ts'
+import { keysOf, keyless } from './keys.ts'
 import type { Monitor } from './monitor.ts'
 import { PromptWatch } from './prompt.ts'
 import { RowStream } from './rows.ts'
@@ -17,8 +17,8 @@ const PROMPT_PATIENCE_MS = 10 * 60_000
 const BOOT_PATIENCE_MS = 120_000
 
 export interface ScriptEnds {
-  readonly monitor: Monitor
-  readonly typist: Typist
+  readonly monitor: Pick<Monitor, 'onFrame' | 'until' | 'settle' | 'ended'>
+  readonly typist: Pick<Typist, 'type'>
   readonly input: NodeJS.ReadableStream
   print(line: string): void
   say(sentence: string): void
@@ -42,7 +42,11 @@ export const LATE = 'the prompt did not come within'
 
 /** What became of one line: typed, or a sentence about why not. */
 type TypeLine = (line: string) => Promise<'typed' | 'ended' | string>
-function lineTypist({ monitor, typist, prompt }: { monitor: Monitor; typist: Typist; prompt: PromptWatch }): TypeLine {
+function lineTypist({
+  monitor,
+  typist,
+  prompt,
+}: Pick<ScriptEnds, 'monitor' | 'typist'> & { prompt: PromptWatch }): TypeLine {
   let patience = BOOT_PATIENCE_MS
   return async (line) => {
     const came = await monitor.until(() => prompt.isReady(), patience)
@@ -57,13 +61,23 @@ function lineTypist({ monitor, typist, prompt }: { monitor: Monitor; typist: Typ
   }
 }
 async function typeLines(type: TypeLine, input: NodeJS.ReadableStream): Promise<string> {
+  let outcome = ALL_TYPED
   for await (const line of readline.createInterface({ input, terminal: false })) {
     if (line.trim() === '') continue
-    const outcome = await type(line)
-    if (outcome === 'ended') return `the system ended before this was typed: ${line}`
-    if (outcome !== 'typed') return outcome
+    outcome = await typeOne(type, line.replaceAll('\t', ' '))
+    if (outcome !== ALL_TYPED) break
   }
+  if (outcome.startsWith(LATE)) return outcome
   // A script whose own last line ended the system needs no other end.
-  const outcome = await type('shutdown')
-  return outcome === 'typed' || outcome === 'ended' ? ALL_TYPED : outcome
+  const end = await type('shutdown')
+  return end === 'typed' || end === 'ended' ? outcome : end
+}
+/** Left out, a character would make another command of the line. */
+async function typeOne(type: TypeLine, line: string): Promise<string> {
+  const strange = keyless(line)
+  if (strange.length > 0)
+    return `the keyboard has no key for ${strange.join(' ')}, so the script ends before this line: ${line}`
+  const outcome = await type(line)
+  if (outcome === 'ended') return `the system ended before this was typed: ${line}`
+  return outcome === 'typed' ? ALL_TYPED : outcome
 }
