@@ -92,6 +92,8 @@ describe('the neptune command', function () {
     ],
     ['a run directory that cannot be', () => ['boot', '--run', '/proc/nowhere'], /cannot be made/],
     ['a run directory without a system', () => ['ps', '--run', folder], /no system is running in/],
+    ['a file that cannot be written', () => ['compose', '--out', folder], /cannot be written .*: choose another file/],
+    ['a signal by its number', () => ['kill', 'x', '9', '--run', folder], /no system is running in/],
     ['an unknown signal', () => ['kill', 'x', 'WINK'], /there is no signal WINK|no system is running/],
   ]
   for (const [what, args, says] of MISTAKES)
@@ -141,6 +143,15 @@ describe('a system from start to end', function () {
     })
     expect(system.screen().match(/>help$/gm)).lengthOf(1)
     await system.expectNothingLeft()
+  })
+  it('fails when its screen cannot be printed', function () {
+    if (!fs.existsSync('/dev/full')) this.skip()
+    const full = fs.openSync('/dev/full', 'w')
+    const args = [path.join(images, 'cli.js'), 'boot']
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', full, 'pipe'] })
+    fs.closeSync(full)
+    expect(stderr).match(/^neptune: stdout takes no more \(ENOSPC\)/m)
+    expect(status).equal(1)
   })
   it('refuses a second system in its run directory', async () => {
     const system = await bootSystem()

@@ -36,7 +36,8 @@ Examples:
   npx neptune ps                                who is running
 
 A disk is CONTROLLER:IMAGE, then :ro (read only) or :snapshot (changes are forgotten). The machine's controller is ahci.
-Without --disk, boot uses ./neptune-disk.img and makes it when it is not there; what you change on it stays.`
+Without --disk, boot uses ./neptune-disk.img and makes it when it is not there; what you change on it stays.
+At the prompt, shutdown or Ctrl-C stops the system in order; a second Ctrl-C ends it at once.`
 
 function addBootCommands(neptune: Command, finish: (code: number) => void): void {
   const withBootOptions = (command: Command) =>
@@ -71,7 +72,7 @@ function addTalkCommands(neptune: Command, finish: (code: number) => void): void
     .description('show who may do what: the capabilities of one process, or of all')
     .action(caps)
   withRun(neptune.command('kill <name> [signal]'))
-    .description('send a signal to a process of a running system (SIGKILL when none is named)')
+    .description('send a signal, by name or number, to a process of a running system (SIGKILL when none is named)')
     .action(kill)
   withRun(neptune.command('trace'))
     .description('record what passes between the processes, as a file for ui.perfetto.dev')

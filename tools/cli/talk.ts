@@ -9,7 +9,7 @@ import { WdmServices } from '#contracts/wdm'
 import { composeFile } from '../compose/compose.ts'
 import { callControl } from '../control.ts'
 import { readManifest } from '../launcher/options.ts'
-import { UserError } from '../user-error.ts'
+import { errorCode, UserError } from '../user-error.ts'
 import { paths } from './boot.ts'
 import {
   GROUPS,
@@ -125,9 +125,12 @@ async function aftermath(run: string, victim: Process, patienceMs: number): Prom
     ? `it is ${now.state} after ${seconds} s`
     : `pid ${now.pid} is ${now.state} after ${seconds} s`
 }
+/** 'KILL', 'SIGKILL' or '9'. */
 function signalName(text: string): NodeJS.Signals {
-  const name = text.toUpperCase().startsWith('SIG') ? text.toUpperCase() : `SIG${text.toUpperCase()}`
-  if (/^SIG[A-Z0-9]+$/.test(name) && name in os.constants.signals) return name as NodeJS.Signals
+  const wanted = text.toUpperCase()
+  const names = Object.entries(os.constants.signals)
+  const found = names.find(([name, number]) => [name, name.slice('SIG'.length), String(number)].includes(wanted))
+  if (found) return found[0] as NodeJS.Signals
   throw new UserError(`there is no signal ${text}; for example KILL, SEGV, STOP, CONT, TERM`)
 }
 
@@ -144,7 +147,7 @@ export async function trace(options: RunOption & { out: string; ms: string }): P
   const found = (await callControl(run, 'trace', { ms }, ms + COLLECTING_MS)) as (Seen & Process)[]
   const order = (one: Process) => GROUPS.indexOf(groupOf(one, kinds))
   const seen = found.sort((a, b) => order(a) - order(b))
-  fs.writeFileSync(options.out, JSON.stringify(perfetto(seen)))
+  writeOut(options.out, JSON.stringify(perfetto(seen)))
   const [widest] = requests(seen)
   if (widest) print(tree(widest))
   for (const sentence of remarks(seen, options.out)) process.stderr.write(`neptune: ${sentence}\n`)
@@ -181,8 +184,15 @@ export async function check(options: RunOption): Promise<number> {
 
 export function compose(options: { manifest?: string; out?: string }): void {
   const text = composeFile(readManifest(options.manifest ?? paths.manifest))
-  if (options.out) fs.writeFileSync(options.out, text)
+  if (options.out) writeOut(options.out, text)
   else process.stdout.write(text)
 }
 
+function writeOut(file: string, text: string): void {
+  try {
+    fs.writeFileSync(file, text)
+  } catch (error) {
+    throw new UserError(`${file} cannot be written (${errorCode(error)}): choose another file with --out`)
+  }
+}
 const print = (text: string): void => void process.stdout.write(text === '' ? '' : `${text}\n`)
