@@ -54,29 +54,37 @@ function announcePrompt({ control }: Config, monitor: Monitor): void {
 }
 
 async function script(config: Config, monitor: Monitor, typist: Typist, say: (s: string) => void) {
-  const print = (line: string) => fs.writeSync(1, `${line}\n`)
-  const outcome = await runScript({ monitor, typist, input: process.stdin, print: retrying(print), say })
+  const printer = printerTo(1)
+  const typed = await runScript({ monitor, typist, input: process.stdin, print: printer.print, say })
+  const outcome = typed === ALL_TYPED ? (printer.failure() ?? typed) : typed
   if (outcome === ALL_TYPED) return
-  // The launcher's exit code must tell; the kernel cannot know what was not typed.
+  // The launcher's exit code must tell; the kernel cannot know what was not typed, or not printed.
   if (config.control) fs.writeFileSync(path.join(path.dirname(config.control), 'unfinished'), `${outcome}\n`)
   if (outcome.startsWith(LATE)) askToStop(config, false, say)
   await monitor.ended
 }
-/** A pipe whose reader is slow says EAGAIN; then there is nothing to do but to try again. */
-function retrying(print: (line: string) => void): (line: string) => void {
-  return (line) => {
-    for (;;) {
-      try {
-        print(line)
-        return
-      } catch (error) {
-        const { code } = error as NodeJS.ErrnoException
-        if (code === 'EPIPE') return
-        if (code !== 'EAGAIN') throw error
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
-      }
+interface Printer {
+  print(line: string): void
+  /** A sentence, when a line could not be printed. */
+  failure(): string | undefined
+}
+/** A pipe whose reader is slow says EAGAIN, then it is tried again; one whose reader has gone wants nothing any more. */
+function printerTo(descriptor: number): Printer {
+  let failure: string | undefined
+  const printed = (line: string): boolean => {
+    try {
+      fs.writeSync(descriptor, `${line}\n`)
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      if (code === 'EAGAIN') return false
+      if (code !== 'EPIPE') failure ??= `stdout takes no more (${code}): some of the screen's text is missing there`
     }
+    return true
   }
+  const print = (line: string) => {
+    while (!printed(line)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+  }
+  return { print, failure: () => failure }
 }
 
 function askToStop(config: Config, now: boolean, say: (sentence: string) => void): void {
