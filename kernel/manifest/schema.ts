@@ -45,6 +45,9 @@ const Ranges = Type.Array(Type.Object({ base: Address, length: Size }, closed), 
 const assignedOr = <T extends TSchema>(list: T, of: string) =>
   Type.Union([Type.Literal('assigned'), list], { expects: `"assigned" or a list of ${of}` })
 
+/** An editor completes keys and shows what they mean by it; nothing else reads it. */
+const ForEditors = Type.Optional(Type.String({ expects: "the path of the file's schema" }))
+
 /** What a process may use up; absent keys have the defaults of limits.ts. */
 const Limits = Type.Partial(
   Type.Object({
@@ -81,7 +84,7 @@ const Override = Type.Partial(
 
 export const LaunchFile = Type.Object(
   {
-    $schema: Type.Optional(Type.String()),
+    $schema: ForEditors,
     machine: Type.Union([Type.Literal('pc')], { expects: '"pc"' }),
     /** Every message through the kernel. */
     slowpath: Type.Optional(flag),
@@ -146,7 +149,7 @@ export const LaunchFile = Type.Object(
 
 export const DeviceFile = Type.Object(
   {
-    $schema: Type.Optional(Type.String()),
+    $schema: ForEditors,
     ports: Ports,
     irqs: Type.Array(
       Type.Object(
@@ -172,7 +175,7 @@ export const DeviceFile = Type.Object(
 /** driver.json and service.json: what an image needs. Absent means none. */
 export const NeedsFile = Type.Object(
   {
-    $schema: Type.Optional(Type.String()),
+    $schema: ForEditors,
     needs: Type.Partial(
       Type.Object({
         ports: assignedOr(Ports, '{ "first", "last" }'),

@@ -1,6 +1,6 @@
 /** The manifest's rules, each by a file that breaks it and the exact sentence it earns; and what follows from a valid one. */
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { Check } from 'typebox/value'
@@ -104,4 +104,24 @@ describe('the JSON Schemas', () => {
         JSON.parse(text),
       )
     })
+
+  it('are named by every file they are for, so that editors complete it', () => {
+    const root = join(__dirname, '../..')
+    const schemaOf = new Map([
+      ['device.json', 'device'],
+      ['driver.json', 'needs'],
+      ['service.json', 'needs'],
+    ])
+    const files = ['devices', 'drivers', 'services', 'lab'].flatMap((room) =>
+      readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
+        .filter((file) => schemaOf.has(basename(file)))
+        .map((file) => join(room, file)),
+    )
+    expect(files.length).to.be.above(15)
+    const named = (file: string): string =>
+      join(dirname(file), JSON.parse(readFileSync(join(root, file), 'utf8')).$schema ?? 'nothing')
+    expect(named('launch.json')).to.equal('kernel/manifest/launch.schema.json')
+    for (const file of files)
+      expect(named(file), file).to.equal(`kernel/manifest/${schemaOf.get(basename(file))}.schema.json`)
+  })
 })

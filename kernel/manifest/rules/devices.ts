@@ -1,4 +1,6 @@
 /** What devices have: ports, frames, interrupt lines; each its own, or shared by agreement. */
+import type { MmioRange } from '#sel4/api'
+import type { ManifestDevice } from '../manifest.ts'
 import { type Rule, linesOf, named, names, pairs, portsMeet, portsText, rangeText, rangesMeet } from './rule.ts'
 
 const PAGE = 4096
@@ -34,30 +36,36 @@ const portsAreApart: Rule = ({ devices }) =>
     )
 
 const framesArePages: Rule = ({ devices }) =>
-  devices.flatMap(({ file, mmio, memory }) =>
-    [...mmio, ...memory]
-      .filter(({ base, length }) => base % PAGE !== 0 || length === 0 || length % PAGE !== 0)
+  devices.flatMap((device) =>
+    framesOf(device)
+      .filter(({ range: { base, length } }) => base % PAGE !== 0 || length === 0 || length % PAGE !== 0)
       .map(
-        (range) => `${file}: ${rangeText(range)} is no run of 4096-byte pages; align the base and round the length up`,
+        ({ key, range }) =>
+          `${device.file}: ${key} has ${rangeText(range)}, but that is no run of 4096-byte pages; align the base and round the length up`,
       ),
   )
+const framesOf = (device: ManifestDevice): { key: 'mmio' | 'memory'; range: MmioRange }[] =>
+  (['mmio', 'memory'] as const).flatMap((key) => device[key].map((range) => ({ key, range })))
 
 const framesAreApart: Rule = ({ file, banks, devices }) => {
   const all = [
-    ...banks.map(({ name, physicalAddress: base, bytes: length }) => ({
-      owner: `the bank ${name}`,
-      file,
-      range: { base, length },
-    })),
+    ...banks.map(({ name, physicalAddress: base, bytes: length }) => {
+      const range = { base, length }
+      return { what: `banks.${name} ${rangeText(range)}`, file, range }
+    }),
     ...devices.flatMap((device) =>
-      [...device.mmio, ...device.memory].map((range) => ({ owner: device.name, file: device.file, range })),
+      framesOf(device).map(({ key, range }) => ({
+        what: `${key} ${rangeText(range)} of ${device.name}`,
+        file: device.file,
+        range,
+      })),
     ),
   ]
   return pairs(all)
     .filter(([one, two]) => rangesMeet(one.range, two.range) && (one.file !== file || two.file !== file))
     .map(
       ([one, two]) =>
-        `${two.file}: ${rangeText(two.range)} of ${two.owner} overlaps ${rangeText(one.range)} of ${one.owner} (${one.file}); move one of them, for a second device of one kind by devices.<name>.device`,
+        `${two.file}: ${two.what} overlaps ${one.what} (${one.file}); move one of them, for a second device of one kind by devices.<name>.device`,
     )
 }
 
