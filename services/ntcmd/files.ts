@@ -150,13 +150,19 @@ const copy: Command = {
   async run(shell, [fromTyped, toTyped]) {
     const from = pathOf(shell, fromTyped)
     const to = pathOf(shell, toTyped)
-    const into = await isDirectory(shell, to)
+    const into = await isDirectoryNamed(shell, toTyped, to)
     const sources = hasWildcard(baseName(from)) ? await matching(shell, from) : [from]
     if (sources.length > 1 && !into) throw new CommandError(`${toTyped} is no directory: several files need one.`)
     for (const source of sources)
       await copyFile(shell, source, into ? `${to.replace(/\\$/, '')}\\${baseName(source)}` : to)
     await shell.print(`${String(sources.length).padStart(9)} file(s) copied.\n`)
   },
+}
+/** A backslash at the end says that it is one. */
+async function isDirectoryNamed(shell: Shell, typed: string, path: string): Promise<boolean> {
+  if (await isDirectory(shell, path)) return true
+  if (/[\\/]$/.test(typed)) throw new StatusError('STATUS_OBJECT_PATH_NOT_FOUND')
+  return false
 }
 async function matching(shell: Shell, pattern: string): Promise<string[]> {
   const directory = directoryOf(pattern)
@@ -228,7 +234,7 @@ const ren: Command = {
   async run(shell, [fromTyped, toTyped]) {
     const from = pathOf(shell, fromTyped)
     const bare = /[\\/:]/.test(toTyped) ? pathOf(shell, toTyped) : `${directoryOf(from).replace(/\\$/, '')}\\${toTyped}`
-    const moves = (await isDirectory(shell, bare)) && from.toUpperCase() !== bare.toUpperCase()
+    const moves = (await isDirectoryNamed(shell, toTyped, bare)) && from.toUpperCase() !== bare.toUpperCase()
     const to = moves ? `${bare.replace(/\\$/, '')}\\${baseName(from)}` : bare
     await using(shell, await openFile(shell, from, DELETE, 0, 7), async (FileHandle) => {
       const { bytes } = FileRenameInformation.encode({ ReplaceIfExists: false, RootDirectory: 0, FileName: ntPath(to) })

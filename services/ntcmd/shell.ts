@@ -53,6 +53,7 @@ const MESSAGES: Readonly<Partial<Record<number, string>>> = {
   [NT_STATUS.STATUS_FILE_CORRUPT_ERROR]: 'The file or directory is corrupted and unreadable.',
   [NT_STATUS.STATUS_IO_DEVICE_ERROR]: 'The request could not be performed because of an I/O device error.',
   [NT_STATUS.STATUS_INSUFFICIENT_RESOURCES]: 'There is not enough memory.',
+  [NT_STATUS.STATUS_IMAGE_ALREADY_LOADED]: 'That program runs already, and can run once.',
   [NT_STATUS.STATUS_INVALID_CID]: 'There is no such process.',
 }
 export const messageOf = (status: NTSTATUS): string => MESSAGES[status] ?? statusName(status)
