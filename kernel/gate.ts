@@ -5,7 +5,7 @@
 import { argumentsOf, methodOfLabel, METHOD_LABEL_MIN } from '#contracts/sel4'
 import { ARRAY, fromWire, MalformedError, OPTIONAL, STRUCT, ULONG, ULONGLONG } from '#contracts/field'
 import { Sel4Error } from '../lib/sel4/api.ts'
-import { OP, type TraceContext } from '../lib/sel4/wire.ts'
+import { encode, KIND, MESSAGE_MAX, OP, type TraceContext } from '../lib/sel4/wire.ts'
 import { type Fault, raise, unknownSyscall, userException, vmFault } from './fault.ts'
 import { INVOCATIONS } from './invocations.ts'
 import { receive, reply, send } from './ipc.ts'
@@ -35,6 +35,8 @@ export interface Request {
   /** The capability it is made on. */
   readonly service: number
   readonly body: unknown
+  /** Of the whole request. */
+  readonly bytes: number
   readonly context?: TraceContext
 }
 export async function perform(request: Request): Promise<unknown> {
@@ -65,8 +67,20 @@ async function method({ kernel, thread, label, service, body }: Request): Promis
   return result ?? null
 }
 
-function message({ service, body }: Request) {
+/**
+ * What a message grows by at most when the kernel has read it and writes it again, for its receiver: a byte that is no text
+ * becomes three, a short float a long one.
+ */
+const GROWTH = 3
+/** What a receiver is told beside it: badge, label, capabilities. */
+const BESIDE = 1024
+/** A longer one would close its receiver's connection. */
+const isTooLong = (content: unknown, bytes: number): boolean =>
+  GROWTH * bytes + BESIDE > MESSAGE_MAX && encode(KIND.RESULT, 0, 0, 0, 0, content).length + BESIDE > MESSAGE_MAX
+
+function message({ service, body, bytes }: Request) {
   const [label, content, caps, flags = 0, path = null] = Array.isArray(body) ? body : []
+  if (isTooLong(content, bytes)) throw new Sel4Error('seL4_RangeError', 'message too long')
   return {
     cptr: service,
     label: fromWire(ULONG, label),

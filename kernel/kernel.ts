@@ -191,7 +191,8 @@ export class Kernel {
     let answer: Buffer
     try {
       const [label, service, body] = [labelOf(message), sessionOf(message), decodeBody(message)]
-      const result = await perform({ kernel: this, process, thread, label, service, body, context: carriedBy(message) })
+      const [bytes, context] = [message.length, carriedBy(message)]
+      const result = await perform({ kernel: this, process, thread, label, service, body, bytes, context })
       answer = encode(KIND.RESULT, 0, 0, 0, sequence, result ?? null)
     } catch (error) {
       if (!(error instanceof Sel4Error)) throw error

@@ -22,7 +22,7 @@ import { seededRandom } from '#rtl'
 import { settle } from './fake.ts'
 import type { Runtime } from './runtime.ts'
 import type { Extent, PeerLink, ProcessTransport } from './transport.ts'
-import { encode, KIND } from './wire.ts'
+import { encode, KIND, MESSAGE_MAX } from './wire.ts'
 
 export interface SimulatorOptions {
   readonly seed: number
@@ -115,8 +115,9 @@ export class Simulator {
     this.channels.set(channel, at)
     this.at(at, run, letter)
   }
-  /** What travels is a copy, as over a socket. */
+  /** What travels is a copy, as over a socket, which would not take in more. */
   send(channel: string, { from, to, message }: Letter, arrived: (letter: Letter) => void): void {
+    if (message.length > MESSAGE_MAX) throw new Error(`a message of ${message.length} bytes`)
     this.options.tap?.(message)
     const letter = { from, to, message: Buffer.from(message) }
     this.deliver(channel, () => arrived(letter), letter)
