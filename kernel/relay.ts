@@ -62,10 +62,13 @@ export class Relay {
     this.sessions.answered(session, sequence)
     this.pass(session, message, (passed) => session.sender.tell(passed), 'reply')
   }
-  /** No more than were used: the sender would send what a receiver made it believe, and be ended for it. */
+  /**
+   * No more than sends have used, for a call's comes back with its answer: the sender would send what a receiver made it
+   * believe, and be ended for it; or call without end, if the two are of one mind.
+   */
   private giveBack(session: Session, from: Process, message: Buffer): void {
     this.host.asked(from)
-    const given = Math.min(labelOf(message), Math.max(session.outstanding, 0))
+    const given = Math.min(labelOf(message), Math.max(session.outstanding - session.unanswered.size, 0))
     session.outstanding -= given
     setLabel(message, given)
     session.sender.tell(message)

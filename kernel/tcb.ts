@@ -96,6 +96,8 @@ export class Tcb implements KernelObject {
   }
   private leaveSpace(): void {
     if (!this.process) return
+    // Nobody would take what it waits for.
+    this.withdraw()
     void this.order('destroy')
     this.process.threads.delete(this.number)
     this.process = undefined
