@@ -7,7 +7,7 @@ import { attributes, type NativeProcess, nativeMain } from '#ntdll'
 import { NT_STATUS, StatusError } from '#rtl'
 import { fileCommands } from './files.ts'
 import { KEYBOARD_INPUT_DATA_SIZE, KeyTranslator } from './keys.ts'
-import { LineEditor, words } from './line.ts'
+import { LINE_MAX, LineEditor, words } from './line.ts'
 import { type Command, CommandError, messageOf, type Shell } from './shell.ts'
 import { systemCommands } from './system.ts'
 
@@ -86,6 +86,9 @@ async function execute(shell: Shell, line: string): Promise<void> {
   const [name, ...args] = words(line)
   if (name === undefined) return
   try {
+    // What is cut off could make another command of it.
+    if (line.length > LINE_MAX)
+      throw new CommandError(`The line is longer than ${LINE_MAX} characters: nothing was done.`)
     const command = commands[name.toLowerCase()]
     if (/^[A-Za-z]:$/.test(name)) await commands.cd.run(shell, [`${name}\\`])
     else if (!command) await runProgram(shell, name, line)

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import fc from 'fast-check'
 import { type Key, KEYBOARD_INPUT_DATA_SIZE, KeyTranslator } from './keys.ts'
-import { LineEditor, words } from './line.ts'
+import { LINE_MAX, LineEditor, words } from './line.ts'
 
 /** Records of KEYBOARD_INPUT_DATA: [make code, flags]. */
 function records(...keys: [number, number][]): Uint8Array {
@@ -115,7 +115,7 @@ describe('line editor', () => {
   it('keeps a line within its bound', () => {
     const editor = new LineEditor()
     for (let i = 0; i < 2000; i++) editor.key({ kind: 'character', text: 'x' })
-    expect(editor.key({ kind: 'enter' }).line).to.have.length(1024)
+    expect(editor.key({ kind: 'enter' }).line).to.have.length(LINE_MAX + 1)
   })
   it('parts words at spaces, quotes keep them', () => {
     expect(words('copy "C:\\My File" D:\\')).to.deep.equal(['copy', 'C:\\My File', 'D:\\'])

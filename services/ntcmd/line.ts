@@ -3,8 +3,8 @@
  */
 import type { Key } from './keys.ts'
 
-/** As upstream's line buffer. */
-const LINE_MAX = 1024
+/** As upstream's line buffer. One character more is taken, so that a longer line is seen to be one. */
+export const LINE_MAX = 1024
 const HISTORY_MAX = 100
 
 export class LineEditor {
@@ -43,7 +43,7 @@ export class LineEditor {
     }
   }
   private insert(text: string): string {
-    if (this.text.length >= LINE_MAX) return ''
+    if (this.text.length > LINE_MAX) return ''
     const tail = this.text.slice(this.cursor)
     this.text = this.text.slice(0, this.cursor) + text + tail
     this.cursor += text.length

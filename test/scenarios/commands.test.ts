@@ -140,6 +140,10 @@ describe('commands', function () {
     await says('umount 7', '7 is no drive: say a letter, as in C.')
     await says('mount q', /^The system cannot find the (file|path) specified\.$/)
     await says('kill nobody', 'There is no process nobody: ps lists them.')
+    await says(
+      `type a.txt${' '.repeat(1020)}none.txt`,
+      /^The line is longer than 1024 characters: nothing was done\.$/m,
+    )
     await says('frobnicate', "'frobnicate' is neither a command nor a program: type help for the list.")
     await says('type a.txt', 'a')
     await end(1)
