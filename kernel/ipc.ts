@@ -188,7 +188,7 @@ export async function receive(
   dropCaller(thread)
   const pending = thread.bound?.take()
   if (pending) return heard(pending)
-  if (endpoint.lent?.thread !== thread) await endpoint.lent?.recall()
+  if (!endpoint.lent?.mayTell(thread)) await endpoint.lent?.recall()
   if (isGone(cap) || !isRunning(thread)) throw new Sel4Error('restart')
   if (endpoint.lent || mayLend(kernel, endpoint, thread)) {
     endpoint.meets()
@@ -257,6 +257,9 @@ export function adoptCaller(kernel: Kernel, thread: Tcb, session: Session, seque
     session.adopted.delete(sequence)
     session.sender.tell(encode(KIND.REPLY, flags, label, session.id, sequence, body))
   }
+  // A call under way has a credit.
+  if (session.adopted.size >= session.window && !session.adopted.has(sequence))
+    throw new Sel4Error('seL4_IllegalOperation', 'it has not so many callers')
   dropCaller(thread)
   const reply = new Reply(kernel.id(), false, {
     answered: ({ label, body }) => answer(0, label, body),

@@ -50,6 +50,10 @@ export class Lending {
   takesFrom(sender: Process | undefined): boolean {
     return sender !== undefined && !sender.accusers.has(this.process.init.token)
   }
+  /** Another thread's it is not; and who asks again and again what it knows is lent it anew. */
+  mayTell(thread: Tcb): boolean {
+    return this.thread === thread && this.tokens.length < this.process.init.limits.capabilities
+  }
   /** What the thread is told: once for each capability through which it receives. */
   token(): readonly [number, number] {
     const token = this.kernel.id()
