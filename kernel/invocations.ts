@@ -121,20 +121,19 @@ function stopReceiving({ sessions }: Kernel, process: Process, endpoint: Endpoin
 const makeNotification: Invocation = (kernel, process) =>
   process.init.cspace.insert(makeCapability(kernel.machine.notification(), { origin: `made by ${process.name}` }))
 
-function irqAt(kernel: Kernel, process: Process, cptr: number): Irq {
-  const cap = process.lookup(cptr)
-  kernel.checkCeiling(process, cap)
-  if (cap.object instanceof Irq) return cap.object
+function irqAt(process: Process, cptr: number): Irq {
+  const { object } = process.lookup(cptr)
+  if (object instanceof Irq) return object
   throw new Sel4Error('seL4_InvalidCapability', 'not an interrupt handler')
 }
-const irqAck: Invocation = (kernel, process, body) => {
-  irqAt(kernel, process, new Args(body).number(0)).acknowledge()
+const irqAck: Invocation = (_kernel, process, body) => {
+  irqAt(process, new Args(body).number(0)).acknowledge()
   return null
 }
 const irqSetNotification: Invocation = (kernel, process, body) => {
   const args = new Args(body)
   const handler = process.lookup(args.number(0))
-  const irq = irqAt(kernel, process, args.number(0))
+  const irq = irqAt(process, args.number(0))
   const held = irq.bind(process.lookup(args.number(1)))
   kernel.directIrqs.bound(irq, { process, handler, held, cptr: args.number(1) })
   return null

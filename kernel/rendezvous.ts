@@ -8,6 +8,7 @@ import { Sel4Error } from '../lib/sel4/api.ts'
 import { type Capability, derive, lookup, mayBeAnswered, RIGHT, type Slot, slotAt } from './cspace.ts'
 import type { Endpoint, Message, Receiver, Sender } from './endpoint.ts'
 import type { Kernel } from './kernel.ts'
+import type { Process } from './process.ts'
 import { Reply } from './reply.ts'
 import type { Tcb } from './tcb.ts'
 
@@ -111,7 +112,8 @@ export function deliver(
 }
 function place(thread: Tcb, cap: Capability, { node, index }: Slot, kernel: Kernel | undefined): boolean {
   if (node.at(index)) return false
-  if (kernel && thread.process && !kernel.mayHold(thread.process, cap)) return false
+  const owner = node.owner as Process | undefined
+  if (kernel && owner && !kernel.mayHold(owner, cap)) return false
   try {
     node.put(index, derive(cap, { origin: `message to ${thread.name}` }))
     return true

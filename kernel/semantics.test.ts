@@ -21,8 +21,13 @@ const helper = async ({ entry }: Tester['env']): Promise<void> => {
   entry('send away', async (sel4, [to]) => {
     for (;;) await sel4.Send(to, { label: 1 })
   })
-  entry('use', async (sel4, [irq, frame, iospace, address, report]) => {
-    const uses = [sel4.IRQHandler_Ack(irq), sel4.X86_Page_MapIO(frame, iospace, RIGHTS.all, address)]
+  entry('use', async (sel4, [irq, port, frame, iospace, address, report]) => {
+    const { runtime, thread } = sel4 as unknown as { runtime: Runtime; thread: { number: number } }
+    const uses = [
+      sel4.IRQHandler_Ack(irq),
+      runtime.invoke(OP.openSession, [port, 0], thread.number, 0),
+      sel4.X86_Page_MapIO(frame, iospace, RIGHTS.all, address),
+    ]
     await sel4.Send(report, { label: 0, body: await Promise.all(uses.map(outcome)) })
   })
 }
@@ -380,21 +385,26 @@ describe('the ceiling', () => {
     await refused(sel4.CNode_Move(poor, SLOT, DEPTH, OWN, port, DEPTH))
     await refused(sel4.CNode_Mutate(poor, SLOT, DEPTH, OWN, irq, DEPTH, 0))
     await refused(sel4.CNode_Rotate(poor, SLOT, DEPTH, 0, OWN, port, DEPTH, 0, OWN, irq, DEPTH))
-    await sel4.CNode_Copy(poor, SLOT, DEPTH, OWN, await t.notification(), DEPTH, RIGHTS.all)
+    await sel4.CNode_Copy(poor, SLOT, DEPTH, OWN, await t.alloc('seL4_X86_4K'), DEPTH, RIGHTS.all)
     await refused(sel4.CNode_Rotate(OWN, t.slot(), DEPTH, 0, poor, SLOT, DEPTH, 0, OWN, irq, DEPTH))
     await refused(sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x304, 0x305, poor, SLOT + 1, DEPTH))
     await refused(sel4.IRQControl_Get(seL4_CapIRQControl, 5, poor, SLOT + 1, DEPTH))
+    sel4.SetCapReceivePath(poor, SLOT + 1, DEPTH)
+    const endpoint = await t.endpoint()
+    t.env.entry('give', async (giver) => giver.Send(endpoint, { label: 1, caps: [port] }))
+    await t.start('give', [])
+    t.is((await t.soon(sel4.Recv(endpoint))).caps, 0, 'nor by a message')
     await sel4.IRQHandler_Ack(irq)
     t.is(await t.env.sel4.portIn(port, 0x301, 1), 1, 'nothing moved')
     await t.copy(t.env.caps['iospace.chip'])
   })
   means('holds in a CNode of nobody: what a process finds there it cannot use', async (t) => {
-    const { irq } = await hardware(t)
+    const { irq, port } = await hardware(t)
     const frame = await t.alloc('seL4_X86_4K')
     const address = await ioTables(t, frame)
     const report = await t.endpoint()
     const iospace = t.env.caps['iospace.chip']
-    await t.start('use', [irq, frame, iospace, address, report], { away: true })
-    t.is((await t.soon(t.sel4.Recv(report))).body, ['seL4_IllegalOperation', 'seL4_IllegalOperation'])
+    await t.start('use', [irq, port, frame, iospace, address, report], { away: true })
+    t.is((await t.soon(t.sel4.Recv(report))).body, Array(3).fill('seL4_IllegalOperation'))
   })
 })

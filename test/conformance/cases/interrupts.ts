@@ -114,6 +114,9 @@ CASE(
     t.is(await t.sel4.Poll(notification), 0, 'revoked')
     await set(notification)
     t.is(await t.soon(t.sel4.Wait(notification)), 1, 'it waited')
+    await t.delete(handler)
+    await raise()
+    t.is(await t.sel4.Poll(notification), 0, 'without a handler nothing is signalled')
     await end()
   },
 )
