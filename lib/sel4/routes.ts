@@ -240,11 +240,13 @@ export class Routes {
     route.credits++
     if (route.waiting.length) this.pump(route)
   }
+  /** A call's comes back with its answer only: who gives back more than sends have used would see the window overdrawn. */
   private credited(link: Link, message: Buffer): void {
     const session = sessionOf(message)
     for (const route of this.routes.values())
       if (route.session === session && route.info && route.link === link) {
-        route.credits = Math.min(route.credits + labelOf(message), route.info.window)
+        const spare = route.info.window - this.underWay.along(session)
+        route.credits = Math.min(route.credits + labelOf(message), spare)
         this.pump(route)
       }
   }

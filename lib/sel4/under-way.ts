@@ -60,6 +60,12 @@ export class UnderWay {
   values(): Iterable<Pending> {
     return this.pending.values()
   }
+  /** So many credits of a session's window they hold. */
+  along(session: number): number {
+    let count = 0
+    for (const pending of this.pending.values()) if (pending.session === session) count++
+    return count
+  }
   has({ sequence }: Pending): boolean {
     return this.pending.has(sequence)
   }

@@ -4,6 +4,9 @@ import { type Attack, HEADER, SILENCE_MS, NO_HANDLER, errorOf, pause } from '../
 import { LABEL, SLOT } from '../line.ts'
 import { BODIES } from './malformed.ts'
 
+/** The caller has called as often as it will wait for. */
+const UNANSWERED_MS = 1500
+
 const accuses = (name: string, offence: number, bytes: Buffer): Attack => ({
   name,
   async run(hostile) {
@@ -38,9 +41,13 @@ const falseCredits: Attack = {
     }
     for (let i = 0; i < 100; i++) await hostile.serveOnce()
     for (const session of sessionsIn) runtime.tell(KIND.CREDIT, 1000, session, null)
-    return { still: await errorOf(env.sel4.call(SLOT.server, LABEL.echo, 'a word')) }
+    const { faults } = runtime.counters
+    // Its caller goes on calling, more often than it has credits, and is answered nothing.
+    await pause(UNANSWERED_MS)
+    const still = await errorOf(env.sel4.call(SLOT.server, LABEL.echo, 'a word'))
+    return { still, beyondTheWindow: runtime.counters.faults - faults }
   },
-  expected: { limited: { still: 'worked' } },
+  expected: { limited: { still: 'worked', beyondTheWindow: 0 } },
 }
 const answersOthersCalls: Attack = {
   name: "answers to its caller's calls of others",
