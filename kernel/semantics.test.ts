@@ -1,61 +1,10 @@
-/** seL4's semantics where they are easily missed, each in a small system in the simulator; its invariants hold behind each. */
-import {
-  cnodeData,
-  FAULT,
-  OBJECT_TYPE,
-  RIGHTS,
-  seL4_CapIOPortControl,
-  seL4_CapIRQControl,
-  seL4_CapInitThreadVSpace as SPACE,
-} from '#contracts/sel4'
+/** seL4's semantics where they are easily missed, each in a small system. */
+import { cnodeData, FAULT, OBJECT_TYPE, RIGHTS, seL4_CapInitThreadVSpace as SPACE } from '#contracts/sel4'
 import type { Runtime } from '../lib/sel4/runtime.ts'
-import { Simulator } from '../lib/sel4/sim.ts'
 import { ASK, encode, KIND, MESSAGE_MAX, OP } from '../lib/sel4/wire.ts'
-import { DEPTH, OWN, outcome, Tester } from '../test/conformance/tester.ts'
-import { described } from '../test/conformance/simulated.ts'
-import { chip } from '../test/conformance/system.ts'
-import { expectInvariants } from '../test/support/invariants.ts'
+import { DEPTH, OWN, type Tester } from '../test/conformance/tester.ts'
+import { ioTables, means } from './semantics-support.ts'
 
-const UNTYPED_BITS = 20
-const helper = async ({ entry }: Tester['env']): Promise<void> => {
-  entry('send away', async (sel4, [to]) => {
-    for (;;) await sel4.Send(to, { label: 1 })
-  })
-  entry('use', async (sel4, [irq, port, frame, iospace, address, report]) => {
-    const { runtime, thread } = sel4 as unknown as { runtime: Runtime; thread: { number: number } }
-    const uses = [
-      sel4.IRQHandler_Ack(irq),
-      runtime.invoke(OP.openSession, [port, 0], thread.number, 0),
-      sel4.X86_Page_MapIO(frame, iospace, RIGHTS.all, address),
-    ]
-    await sel4.Send(report, { label: 0, body: await Promise.all(uses.map(outcome)) })
-  })
-}
-async function inSimulator(run: (t: Tester) => Promise<void>): Promise<void> {
-  let outcome: { error?: Error } | undefined
-  const tester = async (env: Tester['env']): Promise<void> => {
-    env.entry('sleep', () => new Promise(() => {}))
-    await run(await Tester.prepared(env, UNTYPED_BITS)).then(
-      () => (outcome = {}),
-      (error: Error) => (outcome = { error }),
-    )
-  }
-  const sim = new Simulator({ seed: 5, ...described(), images: { tester, chip, helper } })
-  sim.boot()
-  await sim.runUntil(() => outcome !== undefined)
-  if (outcome?.error) throw outcome.error
-  await expectInvariants(sim)
-}
-const means = (what: string, run: (t: Tester) => Promise<void>): void => void it(what, () => inSimulator(run))
-/** The tables a device needs for a frame; the address they are for. */
-async function ioTables(t: Tester, frame: number): Promise<number> {
-  const address = (await t.sel4.X86_Page_GetAddress(frame)) as number
-  for (let level = 0; level < 3; level++) {
-    const table = await t.alloc('seL4_X86_IOPageTableObject')
-    await t.sel4.X86_IOPageTable_Map(table, t.env.caps['iospace.chip'], address).catch(() => {})
-  }
-  return address
-}
 const thread = async (t: Tester): Promise<number> => {
   const tcb = await t.alloc('seL4_TCBObject')
   await t.sel4.TCB_Configure(tcb, 0, OWN, 0, 3, 0, 0, 0)
@@ -364,47 +313,4 @@ describe('semantics', () => {
       t.is((await t.soon(t.sel4.Recv(report))).label, 5)
     },
   )
-})
-
-describe('the ceiling', () => {
-  /** The root task's port and interrupt, and the CNode of a process that may have neither. */
-  async function hardware(t: Tester): Promise<{ port: number; irq: number; poor: number }> {
-    const request = { image: 'helper', instance: 'poor', birth: 'fresh', caps: {}, arenaBytes: 0, config: {} } as const
-    const born = await t.env.root?.spawn({ ...request, control: true })
-    const [port, irq] = [t.slot(), t.slot()]
-    await t.sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x300, 0x303, OWN, port, DEPTH)
-    await t.sel4.IRQControl_Get(seL4_CapIRQControl, 6, OWN, irq, DEPTH)
-    return { port, irq, poor: born?.caps?.cnode ?? 0 }
-  }
-  const SLOT = 0x500
-  means('holds whichever way a capability comes', async (t) => {
-    const { port, irq, poor } = await hardware(t)
-    const refused = (act: Promise<unknown>) => t.fails('seL4_IllegalOperation', act)
-    const { sel4 } = t
-    await refused(sel4.CNode_Copy(poor, SLOT, DEPTH, OWN, port, DEPTH, RIGHTS.all))
-    await refused(sel4.CNode_Move(poor, SLOT, DEPTH, OWN, port, DEPTH))
-    await refused(sel4.CNode_Mutate(poor, SLOT, DEPTH, OWN, irq, DEPTH, 0))
-    await refused(sel4.CNode_Rotate(poor, SLOT, DEPTH, 0, OWN, port, DEPTH, 0, OWN, irq, DEPTH))
-    await sel4.CNode_Copy(poor, SLOT, DEPTH, OWN, await t.alloc('seL4_X86_4K'), DEPTH, RIGHTS.all)
-    await refused(sel4.CNode_Rotate(OWN, t.slot(), DEPTH, 0, poor, SLOT, DEPTH, 0, OWN, irq, DEPTH))
-    await refused(sel4.X86_IOPortControl_Issue(seL4_CapIOPortControl, 0x304, 0x305, poor, SLOT + 1, DEPTH))
-    await refused(sel4.IRQControl_Get(seL4_CapIRQControl, 5, poor, SLOT + 1, DEPTH))
-    sel4.SetCapReceivePath(poor, SLOT + 1, DEPTH)
-    const endpoint = await t.endpoint()
-    t.env.entry('give', async (giver) => giver.Send(endpoint, { label: 1, caps: [port] }))
-    await t.start('give', [])
-    t.is((await t.soon(sel4.Recv(endpoint))).caps, 0, 'nor by a message')
-    await sel4.IRQHandler_Ack(irq)
-    t.is(await t.env.sel4.portIn(port, 0x301, 1), 1, 'nothing moved')
-    await t.copy(t.env.caps['iospace.chip'])
-  })
-  means('holds in a CNode of nobody: what a process finds there it cannot use', async (t) => {
-    const { irq, port } = await hardware(t)
-    const frame = await t.alloc('seL4_X86_4K')
-    const address = await ioTables(t, frame)
-    const report = await t.endpoint()
-    const iospace = t.env.caps['iospace.chip']
-    await t.start('use', [irq, port, frame, iospace, address, report], { away: true })
-    t.is((await t.soon(t.sel4.Recv(report))).body, Array(3).fill('seL4_IllegalOperation'))
-  })
 })
