@@ -343,8 +343,12 @@ export class Sessions {
     context?: Uint8Array,
   ): void {
     const message = encode(KIND.REPLY, flags, label, session, sequence, body, context)
-    if (message.length > MESSAGE_MAX) throw new Error(`an answer of ${message.length} bytes (label ${label})`)
-    this.answerMessage(identity, message)
+    const { length } = message
+    if (length <= MESSAGE_MAX) return this.answerMessage(identity, message)
+    // It may be the caller's own doing: bytes that are no text grow when they are written again.
+    const tooLong = `an answer of ${length} bytes`
+    const refusal = encode(KIND.REPLY, FLAG.ERROR, SEL4_ERROR.seL4_RangeError, session, sequence, tooLong, context)
+    this.answerMessage(identity, refusal)
   }
   private answerMessage(identity: Buffer, message: Buffer): void {
     const { counters, transport } = this.runtime

@@ -6,7 +6,7 @@ import { manifestFrom } from '../../test/support/manifest.ts'
 import type { Main } from './api.ts'
 import { Simulator } from './sim.ts'
 import type { Span } from './tracer.ts'
-import { ASK } from './wire.ts'
+import { ASK, MESSAGE_MAX } from './wire.ts'
 
 const DEVICE = {
   ports: [{ first: '0x300', last: '0x307' }],
@@ -47,6 +47,27 @@ const QUIET: Record<string, Main> = { chip, panel: async () => {}, executive: as
 describe('simulator', () => {
   afterEach(async () => {
     for (const sim of simulated.splice(0)) if (!sim.ended) await expectInvariants(sim, `seed ${sim.options.seed}`)
+  })
+  it('tells who asked that the answer is too long, and serves on', async () => {
+    const answers: unknown[] = []
+    const long: Main = async ({ sel4, caps }) => {
+      for (;;) {
+        const { reply, body } = await sel4.recv(caps.cable)
+        if (reply) sel4.reply(reply, 1, 'x'.repeat(body as number))
+      }
+    }
+    const panel: Main = async ({ sel4, caps }) => {
+      for (const length of [3, MESSAGE_MAX, 4])
+        await sel4.call(caps.cable, 1, length).then(
+          ({ body }) => answers.push(body),
+          (error) => answers.push(error.message),
+        )
+    }
+    const sim = simulate(1, { panel, chip: long })
+    await sim.runUntil(() => answers.length === 3)
+    expect(answers[0]).to.equal('xxx')
+    expect(answers[1]).to.match(/^seL4_RangeError/)
+    expect(answers[2]).to.equal('xxxx')
   })
   it('answers every call in order or says that the server died, wherever it is killed', async () => {
     for (let seed = 1; seed <= 60; seed++) {
