@@ -147,7 +147,8 @@ describe('docker compose up', function () {
     engine.docker('unpause', system.container(service))
     await system.until(`the container of ${service} is back`, () => logged('a container is here', service, since), 200)
   }
-  it('gives a process its share of the processor, by what its agent sees, and does not take it for hung', async () => {
+  it('gives a process its share of the processor, by what its agent sees, and does not take it for hung', async function () {
+    if (!isAtLeast('ci')) this.skip()
     const since = Date.now()
     const states = new Set<string>()
     const spun = system.enter('diskbench spin')
@@ -192,7 +193,8 @@ describe('docker compose up', function () {
     await thaw('ahci0')
     expect((await copy).trim()).equal('1 file(s) copied.')
   })
-  it('blames nobody for a pause of the kernel', async () => {
+  it('blames nobody for a pause of the kernel', async function () {
+    if (!isAtLeast('ci')) this.skip()
     const lives = () => system.ps().map(({ name, generation }) => [name, generation])
     const before = lives()
     pause('kernel')
