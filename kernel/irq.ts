@@ -53,7 +53,10 @@ export class Irq implements KernelObject {
     if (this.trigger === 'level') this.pending = this.asserted.size > 0
     this.deliver()
   }
-  /** IRQHandler_SetNotification. The capability it signals through is its own: a revoke finds it, the other's deletion does not matter. */
+  /**
+   * IRQHandler_SetNotification. The capability it signals through is its own: a revoke finds it, the other's deletion does not
+   * matter.
+   */
   bind(cap: Capability): Capability {
     if (!(cap.object instanceof Notification) || !(cap.rights & RIGHT.write))
       throw new Sel4Error('seL4_InvalidCapability', 'no right to signal')

@@ -313,8 +313,7 @@ export class Routes {
   }
   private async cancel(pending: Pending): Promise<void> {
     await this.transact(pending.route, pending.link, pending.session, KIND.CANCEL, pending.sequence)
-    if (!this.underWay.has(pending)) return
-    this.underWay.remove(pending)
+    if (!this.underWay.remove(pending)) return
     this.credit(pending)
     pending.reject(new Sel4Error('restart'))
   }

@@ -3,6 +3,7 @@
  *
  *   expect(pending, link)     gives it a number; it is under way from here on
  *   answered(link, message)   takes out the one such a message answers: only who was asked may answer, or the kernel
+ *   remove(pending)           it is taken back
  *   fail(which)               nobody will answer these: rejected with `serverDied`
  *   settle(pending, message)  resolves or rejects it with what the message says
  */
@@ -66,9 +67,6 @@ export class UnderWay {
     for (const pending of this.pending.values()) if (pending.session === session) count++
     return count
   }
-  has({ sequence }: Pending): boolean {
-    return this.pending.has(sequence)
-  }
   expect(pending: Pending, link: Link): void {
     pending.link = link
     pending.sequence = this.nextSequence()
@@ -86,8 +84,9 @@ export class UnderWay {
   private mayAnswer(link: Link, pending: Pending, session: number): boolean {
     return pending.link === link || (link === this.kernelLink && pending.session === session)
   }
-  remove({ sequence }: Pending): void {
-    this.pending.delete(sequence)
+  /** False: it was answered, or failed. */
+  remove({ sequence }: Pending): boolean {
+    return this.pending.delete(sequence)
   }
   fail(which: (pending: Pending) => boolean): void {
     for (const pending of this.pending.values())

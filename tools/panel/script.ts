@@ -3,7 +3,8 @@
  *
  *   runScript(panel)   resolves when the last line was typed and the system has gone, or went before
  *
- * After the last line, or before one that has a character no key prints, `shutdown` is typed, unless the script's own last command ended the system.
+ * After the last line, or before one that has a character no key prints, `shutdown` is typed, unless the script's own last
+ * command ended the system.
  */
 import readline from 'node:readline'
 import { keysOf, keyless } from './keys.ts'
